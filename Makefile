@@ -1,0 +1,41 @@
+# Every target makes its own virtual environment when there is none; needs Python >= 3.11, make and a C++17 compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: demo test test-cpp lint bench build clean
+
+demo: $(STAMP)
+	$(BIN)/bnnhw run --dataset digits --out runs/demo
+
+test: $(STAMP) test-cpp
+	$(BIN)/pytest -n 2
+
+# The C++ unit tests, under the address and undefined-behaviour sanitizers.
+test-cpp: $(STAMP)
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBNNHW_CPP_TESTS=ON
+	$(BIN)/cmake --build build/sanitize
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p bnnhw
+
+bench: $(STAMP)
+	$(BIN)/bnnhw bench
+
+# Recompile the C++ modules and renew the editable install's list of files.
+build: $(STAMP)
+	$(BIN)/pip install -q --no-build-isolation --no-deps -c constraints.txt -e .
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt scikit-build-core nanobind ninja cmake
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[test,lint]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build runs
