@@ -1,0 +1,72 @@
+// Slack propagation over reified linear constraints, and why it said what it said.
+//
+// Counting a literal touches one counter per occurrence; only sides whose counter went below zero are looked at here.
+// Nothing is stored when a literal is forced: its explanation, the premise and enough falsified literals, is read off the
+// trail when conflict analysis asks, using only what was assigned earlier ("lazy explanation", Gent, Miguel and Moore,
+// PADL 2010). Which falsified literals are taken made no measurable difference, so the first ones found are.
+#include "solver.hpp"
+
+namespace bnnhw::solver {
+
+Solver::Conflict Solver::propagate_linear(Literal literal) {
+  // All counters first: a conflict must leave the literal either counted everywhere or nowhere.
+  linear_.count(literal);
+  for (const LinearSide side : linear_.triggered()) {
+    const Conflict conflict = act(side);
+    if (conflict.found) return conflict;
+  }
+  return Conflict{};
+}
+
+Solver::Conflict Solver::act(LinearSide side) {
+  const std::int32_t slack = linear_.slack(side);
+  const Literal premise = linear_.premise(side);
+  const int value = trail_.value(premise);
+  if (slack < 0) {
+    if (value > 0) return Conflict{true, Reason::linear(side), undefined_literal};
+    if (value == 0) enqueue(~premise, Reason::linear(side));
+    return Conflict{};
+  }
+  if (value <= 0) return Conflict{};
+  const LinearStore::Constraint& constraint = linear_.constraint(side);
+  for (std::uint32_t i = 0; i < constraint.size && linear_.weight(constraint, i) > slack; ++i) {
+    const Literal literal = linear_.literal(constraint, side, i);
+    if (!trail_.assigned(literal)) enqueue(literal, Reason::linear(side));
+  }
+  return Conflict{};
+}
+
+// Appends false literals which, with `forced`, make a clause that the side implies. The literal forced is either a
+// literal of the side or its negated premise; undefined asks about a side whose slack is negative under a true premise.
+void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& explanation) {
+  ++statistics_.explanations;
+  const LinearStore::Constraint& constraint = linear_.constraint(side);
+  const Literal impossible = ~linear_.premise(side);
+  std::int32_t missing = linear_.fatal_loss(side);
+  std::uint32_t before = trail_.size();
+  if (forced != undefined_literal) before = trail_.position_of(forced.variable());
+  if (forced != impossible) {
+    if (trail_.level_of(impossible.variable()) > 0) explanation.push_back(impossible);
+    if (forced != undefined_literal) missing -= linear_.weight_of(constraint, side, forced);
+  }
+  for (std::uint32_t i = 0; missing > 0; ++i) {
+    const Literal literal = linear_.literal(constraint, side, i);
+    if (trail_.value(literal) >= 0 || trail_.position_of(literal.variable()) >= before) continue;
+    missing -= linear_.weight(constraint, i);
+    if (trail_.level_of(literal.variable()) > 0) explanation.push_back(literal);
+  }
+}
+
+// False if the formula is found contradictory.
+bool Solver::compile_linear() {
+  for (const Literal forced : linear_.compile(trail_, linear_head_)) {
+    if (trail_.value(forced) < 0) return contradiction();
+    if (!trail_.assigned(forced)) enqueue(forced, Reason());
+  }
+  for (LinearSide side = 0; side < linear_.side_count(); ++side) {
+    if (linear_.pending(side) && act(side).found) return contradiction();
+  }
+  return true;
+}
+
+}  // namespace bnnhw::solver

@@ -1,0 +1,221 @@
+#include "linear_store.hpp"
+
+#include <algorithm>
+
+namespace bnnhw::solver {
+
+void LinearStore::add(Literal out, const LinearSum& sum) {
+  Constraint constraint;
+  constraint.begin = static_cast<std::uint32_t>(literals_.size());
+  constraint.size = static_cast<std::uint32_t>(sum.literals.size());
+  constraint.bound = static_cast<std::int32_t>(sum.bound);
+  constraint.total = static_cast<std::int32_t>(sum.total);
+  constraint.out = out;
+  literals_.insert(literals_.end(), sum.literals.begin(), sum.literals.end());
+  if (!sum.weights.empty()) {
+    constraint.weights_begin = static_cast<std::uint32_t>(weights_.size());
+    constraint.max_weight = sum.weights.front();
+    weights_.insert(weights_.end(), sum.weights.begin(), sum.weights.end());
+  }
+  constraints_.push_back(constraint);
+  compiled_ = false;
+}
+
+std::vector<Literal> LinearStore::compile(const Trail& trail, std::uint32_t counted) {
+  std::vector<Literal> forced = substitute(trail, counted);
+  lay_out_occurrences(2 * trail.variable_count());
+  start_counters();
+  compiled_ = true;
+  return forced;
+}
+
+std::vector<Literal> LinearStore::substitute(const Trail& trail, std::uint32_t counted) {
+  std::vector<Literal> forced;
+  const auto counted_value = [&trail, counted](Literal literal) {
+    const bool is_counted = trail.assigned(literal) && trail.position_of(literal.variable()) < counted;
+    return is_counted ? trail.value(literal) : 0;
+  };
+  std::size_t kept = 0;
+  std::uint32_t literal_end = 0;
+  std::uint32_t weight_end = 0;
+  for (Constraint constraint : constraints_) {
+    const bool weighted = constraint.weights_begin != unit_weights;
+    const std::uint32_t begin = literal_end;
+    const std::uint32_t weights_begin = weight_end;
+    for (std::uint32_t i = 0; i < constraint.size; ++i) {
+      const Literal literal = literals_[constraint.begin + i];
+      const std::int32_t weight = this->weight(constraint, i);
+      const int value = counted_value(literal);
+      if (value == 0) {
+        literals_[literal_end++] = literal;
+        if (weighted) weights_[weight_end++] = weight;
+      } else {
+        constraint.total -= weight;
+        if (value > 0) constraint.bound -= weight;
+      }
+    }
+    const bool always = constraint.bound <= 0;
+    if (always || constraint.total < constraint.bound) {
+      forced.push_back(always ? constraint.out : ~constraint.out);
+      literal_end = begin;
+      weight_end = weights_begin;
+      continue;
+    }
+    constraint.begin = begin;
+    constraint.size = literal_end - begin;
+    if (weighted && weights_[weights_begin] == 1) {
+      constraint.weights_begin = unit_weights;
+      constraint.max_weight = 1;
+      weight_end = weights_begin;
+    } else if (weighted) {
+      constraint.weights_begin = weights_begin;
+      constraint.max_weight = weights_[weights_begin];
+    }
+    constraint.out_state = counted_value(constraint.out);
+    constraints_[kept++] = constraint;
+  }
+  constraints_.resize(kept);
+  literals_.resize(literal_end);
+  weights_.resize(weight_end);
+  return forced;
+}
+
+void LinearStore::lay_out_occurrences(std::size_t literal_count) {
+  // Counting sort: sizes, then starts, then entries. Size and fill positions share the Occurrences fields.
+  occurrences_.assign(literal_count, Occurrences{});
+  for (const Constraint& constraint : constraints_) {
+    const bool weighted = constraint.weights_begin != unit_weights;
+    for (std::uint32_t i = 0; i < constraint.size; ++i) {
+      const std::uint32_t code = literals_[constraint.begin + i].code;
+      for (const std::uint32_t at : {code, code ^ 1u}) {
+        if (weighted && weights_[constraint.weights_begin + i] != 1) {
+          occurrences_[at].weighted += 2;
+        } else {
+          ++occurrences_[at].units;
+        }
+      }
+    }
+    for (const std::uint32_t at : {constraint.out.code, constraint.out.code ^ 1u}) ++occurrences_[at].premises;
+  }
+  std::uint32_t end = 0;
+  std::size_t longest = 0;
+  for (Occurrences& occurrences : occurrences_) {
+    const std::uint32_t units = occurrences.units;
+    const std::uint32_t weighted = occurrences.weighted;
+    const std::uint32_t premises = occurrences.premises;
+    occurrences.units = end;
+    occurrences.weighted = occurrences.units + units;
+    occurrences.premises = occurrences.weighted + weighted;
+    end = occurrences.premises + premises;
+    occurrences.end = end;
+    longest = std::max<std::size_t>(longest, units + weighted / 2 + premises);
+  }
+  entries_.resize(end);
+  triggered_.resize(longest + 1);
+  triggered_count_ = 0;
+  for (LinearSide side = 0; side < 2 * constraints_.size(); side += 2) {
+    const Constraint& constraint = constraints_[side >> 1];
+    const bool weighted = constraint.weights_begin != unit_weights;
+    for (std::uint32_t i = 0; i < constraint.size; ++i) {
+      const std::uint32_t code = literals_[constraint.begin + i].code;
+      const std::int32_t weight = weighted ? weights_[constraint.weights_begin + i] : 1;
+      // A true literal is lost to side 1, a false one to side 0.
+      for (const std::uint32_t flip : {0u, 1u}) {
+        Occurrences& occurrences = occurrences_[code ^ flip];
+        const LinearSide loser = side + 1 - flip;
+        if (weight == 1) {
+          entries_[occurrences.units++] = loser;
+        } else {
+          entries_[occurrences.weighted++] = loser;
+          entries_[occurrences.weighted++] = static_cast<std::uint32_t>(weight);
+        }
+      }
+    }
+    for (const std::uint32_t flip : {0u, 1u}) {
+      entries_[occurrences_[constraint.out.code ^ flip].premises++] = side + flip;
+    }
+  }
+  // Filling moved every start to the end of its range, which is the next range's start: shift them back.
+  std::uint32_t start = 0;
+  for (Occurrences& occurrences : occurrences_) {
+    occurrences.premises = occurrences.weighted;
+    occurrences.weighted = occurrences.units;
+    occurrences.units = start;
+    start = occurrences.end;
+  }
+}
+
+void LinearStore::start_counters() {
+  counters_.resize(2 * constraints_.size());
+  for (LinearSide side = 0; side < counters_.size(); ++side) {
+    const Constraint& constraint = constraints_[side >> 1];
+    counters_[side] = fatal_loss(side) - 1;
+    if (constraint.out_state != 0) {
+      const bool armed = (constraint.out_state > 0) == ((side & 1u) == 0);
+      counters_[side] += armed ? -constraint.max_weight : no_limit;
+    }
+  }
+}
+
+void LinearStore::count(Literal literal) {
+  const Occurrences& occurrences = occurrences_[literal.code];
+  const std::uint32_t* const entries = entries_.data();
+  std::int32_t* const counters = counters_.data();
+  LinearSide* const triggered = triggered_.data();
+  std::size_t count = 0;
+  for (std::uint32_t i = occurrences.units; i < occurrences.weighted; ++i) {
+    const LinearSide side = entries[i];
+    const std::int32_t left = --counters[side];
+    triggered[count] = side;
+    count += left < 0 ? 1 : 0;
+  }
+  for (std::uint32_t i = occurrences.weighted; i < occurrences.premises; i += 2) {
+    const LinearSide side = entries[i];
+    const std::int32_t left = counters[side] -= static_cast<std::int32_t>(entries[i + 1]);
+    triggered[count] = side;
+    count += left < 0 ? 1 : 0;
+  }
+  for (std::uint32_t i = occurrences.premises; i < occurrences.end; ++i) {
+    const LinearSide side = entries[i];
+    Constraint& constraint = constraints_[side >> 1];
+    constraint.out_state = (side & 1u) != 0 ? -1 : 1;
+    counters[side ^ 1u] += no_limit;
+    const std::int32_t left = counters[side] -= constraint.max_weight;
+    triggered[count] = side;
+    count += left < 0 ? 1 : 0;
+  }
+  triggered_count_ = count;
+  visits_ += occurrences.end - occurrences.units;
+}
+
+void LinearStore::uncount(Literal literal) {
+  const Occurrences& occurrences = occurrences_[literal.code];
+  const std::uint32_t* const entries = entries_.data();
+  std::int32_t* const counters = counters_.data();
+  for (std::uint32_t i = occurrences.units; i < occurrences.weighted; ++i) ++counters[entries[i]];
+  for (std::uint32_t i = occurrences.weighted; i < occurrences.premises; i += 2) {
+    counters[entries[i]] += static_cast<std::int32_t>(entries[i + 1]);
+  }
+  for (std::uint32_t i = occurrences.premises; i < occurrences.end; ++i) {
+    const LinearSide side = entries[i];
+    Constraint& constraint = constraints_[side >> 1];
+    constraint.out_state = 0;
+    counters[side ^ 1u] -= no_limit;
+    counters[side] += constraint.max_weight;
+  }
+}
+
+std::int32_t LinearStore::weight_of(const Constraint& constraint, LinearSide side, Literal forced) const {
+  if (constraint.weights_begin == unit_weights) return 1;
+  std::uint32_t index = 0;
+  while (literal(constraint, side, index) != forced) ++index;
+  return weight(constraint, index);
+}
+
+std::size_t LinearStore::memory_bytes() const {
+  return constraints_.capacity() * sizeof(Constraint) + occurrences_.capacity() * sizeof(Occurrences) +
+         (literals_.capacity() + weights_.capacity() + counters_.capacity() + entries_.capacity() +
+          triggered_.capacity()) * sizeof(std::uint32_t);
+}
+
+}  // namespace bnnhw::solver

@@ -1,0 +1,219 @@
+// The solver's parts on their own: literals, the clause arena, the decision heap, the normal form of linear sums and
+// the counters of the linear store.
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "check.hpp"
+#include "clause_arena.hpp"
+#include "decision_heap.hpp"
+#include "linear_normal_form.hpp"
+#include "linear_store.hpp"
+#include "literal.hpp"
+#include "random.hpp"
+#include "restart.hpp"
+#include "trail.hpp"
+
+using namespace bnnhw::solver;
+
+namespace {
+
+void literals_keep_their_number_and_sign() {
+  for (const std::int32_t number : {1, -1, 7, -7, 1 << 20, -(1 << 20)}) {
+    const Literal literal = Literal::from_dimacs(number);
+    CHECK(literal.dimacs() == number);
+    CHECK((~literal).dimacs() == -number);
+    CHECK(literal.negative() == (number < 0));
+    CHECK(Reason::binary(literal).other() == literal);
+  }
+  CHECK(Reason().kind() == Reason::Kind::none);
+  CHECK(Reason::linear(12345).index() == 12345);
+  CHECK(Reason::clause(54321).kind() == Reason::Kind::clause);
+}
+
+void arena_keeps_clauses_and_marks_when_copied() {
+  ClauseArena arena;
+  std::vector<Literal> clause{Literal{2}, Literal{5}, Literal{8}, Literal{11}};
+  const ClauseReference first = arena.add(clause, true, 7);
+  clause.pop_back();
+  const ClauseReference second = arena.add(clause, false, 0);
+  CHECK(arena.next(first) == second && arena.next(second) == arena.words());
+  arena.set_used(first, 2);
+  arena.set_lbd(first, 3);
+  CHECK(arena.used(first) == 2 && arena.lbd(first) == 3 && arena.learned(first) && !arena.learned(second));
+  ClauseArena compact;
+  const ClauseReference moved = arena.copy_to(compact, first);
+  CHECK(compact.size(moved) == 4 && compact.used(moved) == 2 && compact.lbd(moved) == 3 && compact.learned(moved));
+  for (std::uint32_t i = 0; i < 4; ++i) CHECK(compact.literal(moved, i) == arena.literal(first, i));
+}
+
+void heap_pops_by_activity_and_breaks_ties_by_number() {
+  Random random(3);
+  for (int round = 0; round < 20; ++round) {
+    DecisionHeap heap;
+    const Variable count = 60;
+    for (Variable variable = 0; variable < count; ++variable) {
+      heap.add_variable();
+      heap.insert(variable);
+    }
+    heap.set_weight(5, 3.0);
+    for (int bump = 0; bump < 6000; ++bump) {
+      heap.bump(static_cast<Variable>(random.next() % count));
+      if (bump % 3 == 0) heap.decay();
+      if (bump % 7 == 0) heap.insert(heap.pop());
+    }
+    Variable last = heap.pop();
+    for (Variable popped = 1; popped < count; ++popped) {
+      const Variable next = heap.pop();
+      CHECK(heap.activity(last) > heap.activity(next) || (heap.activity(last) == heap.activity(next) && last < next));
+      last = next;
+    }
+    CHECK(heap.empty());
+  }
+}
+
+void moving_average_starts_unbiased() {
+  MovingAverage average(0.01);
+  average.update(5.0);
+  CHECK(average.value() > 4.999 && average.value() < 5.001);
+}
+
+std::int64_t evaluate(const std::vector<Literal>& literals, const std::vector<std::int32_t>& weights,
+                      std::uint32_t assignment) {
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < literals.size(); ++i) {
+    const bool value = ((assignment >> literals[i].variable() & 1u) != 0) != literals[i].negative();
+    if (value) sum += weights.empty() ? 1 : weights[i];
+  }
+  return sum;
+}
+
+void normal_form_means_the_same() {
+  Random random(11);
+  const Variable count = 6;
+  for (int round = 0; round < 4000; ++round) {
+    Trail trail;
+    LinearNormalizer normalizer;
+    for (Variable variable = 0; variable < count; ++variable) {
+      trail.add_variable();
+      normalizer.add_variable();
+    }
+    std::uint32_t fixed_mask = 0;
+    std::uint32_t fixed_values = 0;
+    for (Variable variable = 0; variable < count; ++variable) {
+      if (random.next() % 4 != 0) continue;
+      const bool negative = random.coin();
+      trail.push(Literal::of(variable, negative), Reason());
+      fixed_mask |= 1u << variable;
+      if (!negative) fixed_values |= 1u << variable;
+    }
+    std::vector<Literal> literals;
+    std::vector<std::int32_t> weights;
+    const bool weighted = random.coin();
+    const auto size = static_cast<std::size_t>(random.next() % 9);
+    for (std::size_t i = 0; i < size; ++i) {
+      literals.push_back(Literal::of(static_cast<Variable>(random.next() % count), random.coin()));
+      if (weighted) weights.push_back(static_cast<std::int32_t>(random.next() % 13) - 6);
+    }
+    const std::int64_t bound = static_cast<std::int64_t>(random.next() % 25) - 12;
+    const LinearSum& sum = normalizer.normalize(literals, weights, bound, trail);
+    const bool open = !sum.always() && !sum.never();
+    for (std::size_t i = 1; open && i < sum.weights.size(); ++i) CHECK(sum.weights[i - 1] >= sum.weights[i]);
+    for (const Literal literal : sum.literals) CHECK(!trail.assigned(literal));
+    for (std::uint32_t assignment = 0; assignment < 1u << count; ++assignment) {
+      if ((assignment & fixed_mask) != fixed_values) continue;
+      const bool wanted = evaluate(literals, weights, assignment) >= bound;
+      const bool got = sum.always() || (!sum.never() && evaluate(sum.literals, sum.weights, assignment) >= sum.bound);
+      CHECK(wanted == got);
+    }
+  }
+}
+
+void normal_form_refuses_what_would_overflow() {
+  Trail trail;
+  LinearNormalizer normalizer;
+  for (int i = 0; i < 3; ++i) {
+    trail.add_variable();
+    normalizer.add_variable();
+  }
+  const std::vector<Literal> literals{Literal::positive(1), Literal::positive(2)};
+  const std::vector<std::int32_t> heavy{1 << 28, 1 << 28};
+  int refused = 0;
+  try {
+    normalizer.normalize(literals, heavy, 5, trail);
+  } catch (const std::invalid_argument&) {
+    ++refused;
+  }
+  try {
+    normalizer.normalize(literals, {}, (std::int64_t{1} << 62) + 1, trail);
+  } catch (const std::invalid_argument&) {
+    ++refused;
+  }
+  CHECK(refused == 2);
+  const LinearSum& sum = normalizer.normalize(literals, {}, 2, trail);
+  CHECK(sum.literals.size() == 2 && sum.bound == 2 && sum.total == 2);
+}
+
+// Counting and uncounting in stack order returns every slack exactly; slacks equal their definition in between.
+void counters_equal_their_definition() {
+  Random random(5);
+  const Variable count = 12;
+  for (int round = 0; round < 300; ++round) {
+    Trail trail;
+    LinearNormalizer normalizer;
+    LinearStore store;
+    for (Variable variable = 0; variable < count; ++variable) {
+      trail.add_variable();
+      normalizer.add_variable();
+      store.add_variable();
+    }
+    for (int constraint = 0; constraint < 8; ++constraint) {
+      std::vector<Literal> literals;
+      std::vector<std::int32_t> weights;
+      for (int i = 0; i < 7; ++i) {
+        literals.push_back(Literal::of(static_cast<Variable>(random.next() % count), random.coin()));
+        weights.push_back(static_cast<std::int32_t>(random.next() % 4));
+      }
+      const LinearSum& sum = normalizer.normalize(literals, weights, static_cast<std::int64_t>(random.next() % 9), trail);
+      const Literal out = Literal::of(static_cast<Variable>(random.next() % count), random.coin());
+      if (!sum.always() && !sum.never()) store.add(out, sum);
+    }
+    CHECK(store.compile(trail, 0).empty());
+    const auto check_slacks = [&store, &trail]() {
+      for (LinearSide side = 0; side < store.side_count(); ++side) {
+        const LinearStore::Constraint& constraint = store.constraint(side);
+        std::int32_t slack = store.fatal_loss(side) - 1;
+        for (std::uint32_t i = 0; i < constraint.size; ++i) {
+          if (trail.value(store.literal(constraint, side, i)) < 0) slack -= store.weight(constraint, i);
+        }
+        if (trail.value(store.premise(side)) < 0) slack = LinearStore::no_limit;
+        CHECK(store.slack(side) == slack);
+      }
+    };
+    check_slacks();
+    for (int step = 0; step < 60; ++step) {
+      const Literal literal = Literal::of(static_cast<Variable>(random.next() % count), random.coin());
+      if (!trail.assigned(literal) && random.next() % 3 != 0) {
+        trail.push(literal, Reason());
+        store.count(literal);
+      } else if (trail.size() > 0) {
+        store.uncount(trail.pop());
+      }
+      check_slacks();
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  literals_keep_their_number_and_sign();
+  arena_keeps_clauses_and_marks_when_copied();
+  heap_pops_by_activity_and_breaks_ties_by_number();
+  moving_average_starts_unbiased();
+  normal_form_means_the_same();
+  normal_form_refuses_what_would_overflow();
+  counters_equal_their_definition();
+  return 0;
+}
