@@ -18,10 +18,13 @@ test-cpp: $(STAMP)
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
 
+# The type checker reads the installed layout, where every room is below bnnhw.
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy -p bnnhw
+	rm -rf build/typed
+	$(BIN)/pip install -q --no-build-isolation --no-deps --target build/typed .
+	MYPYPATH=build/typed $(BIN)/mypy -p bnnhw
 
 bench: $(STAMP)
 	$(BIN)/bnnhw bench

@@ -1,0 +1,55 @@
+"""What all commands print with: people's text on stderr, results on stdout, JSON when asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+messages = Console(stderr=True, highlight=False)
+results = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    messages.print(text, markup=False)
+
+
+def say_error(text: str) -> None:
+    """The one sentence of an error."""
+    messages.print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """The result for programs."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[object]]) -> None:
+    """The result for people; the first column is left-aligned, the others right-aligned."""
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+    results.print(table)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Progress]:
+    """A rich progress bar on stderr with one task, number 0."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=messages) as progress:
+        progress.add_task(what, total=total)
+        yield progress

@@ -1,0 +1,25 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelFile = Annotated[Path, typer.Argument(help="A model file, *.bnn.", show_default=False)]
+DatasetName = Annotated[str, typer.Option("--dataset", help="digits, mnist, fashion-mnist or cifar10.")]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data set's files.")]
+Arch = Annotated[str, typer.Option("--arch", help="mnist-mlp, conv-small or conv-large.")]
+Epsilons = Annotated[
+    list[str] | None,
+    typer.Option("--eps", help="L-infinity radius as a fraction of the pixel range, such as 0.1 or 8/255; repeatable."),
+]
+Seconds = Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds a query.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores by default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for everything this makes; run again to continue there.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Training epochs; the recipe's own by default.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")]
+First = Annotated[int, typer.Option("--first", min=0, help="Number of the first test image.")]
+Count = Annotated[int, typer.Option("--count", min=1, help="How many test images.")]
