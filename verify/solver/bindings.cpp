@@ -1,5 +1,5 @@
-// The Python face of the solver: checks everything a caller hands in before the solver sees any of it, so that a refused
-// call changes nothing, and turns DIMACS literals into the solver's own. Searching releases the GIL.
+// The Python face of the solver: checks everything a caller hands in before the solver sees any of it, so that a
+// refused call changes nothing, and turns DIMACS literals into the solver's own. Searching releases the GIL.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -142,8 +142,8 @@ class PythonSolver {
     if (weights.has_value()) weight_numbers = view<std::int32_t>(*weights, "weights");
     const std::size_t count = out_numbers.size;
     if (offsets.size != count + 1 || bound_numbers.size != count) {
-      throw std::invalid_argument(std::to_string(count) + " outs need as many bounds and one more start, but there are " +
-                                  std::to_string(bound_numbers.size) + " bounds and " + std::to_string(offsets.size) +
+      throw std::invalid_argument(std::to_string(count) +
+                                  " outs need as many bounds and one more start, but there are " + std::to_string(bound_numbers.size) + " bounds and " + std::to_string(offsets.size) +
                                   " starts");
     }
     if (weights.has_value() && weight_numbers.size != numbers.size) {
@@ -171,8 +171,8 @@ class PythonSolver {
       const std::size_t size = static_cast<std::size_t>(offsets[i + 1]) - begin;
       const Span<std::int32_t> own_weights =
           weights.has_value() ? Span<std::int32_t>(weight_numbers.data + begin, size) : Span<std::int32_t>();
-      solver_.add_at_least(read_out(out_numbers[i], "outs"), Span<Literal>(literals_.data() + begin, size), own_weights,
-                           bound_numbers[i]);
+      const Literal out = read_out(out_numbers[i], "outs");
+      solver_.add_at_least(out, Span<Literal>(literals_.data() + begin, size), own_weights, bound_numbers[i]);
     }
   }
 
@@ -331,7 +331,8 @@ class PythonSolver {
     }
     if (total > max_total_weight || bound > max_bound || bound < -max_bound) {
       throw std::invalid_argument("constraint " + std::to_string(index) +
-                                  " is too large: its weights may add up to 2^28 and its bound must lie within +-2^62");
+                                  " is too large: its weights may add up to 2^28 and its bound must lie "
+                                  "within +-2^62");
     }
   }
 

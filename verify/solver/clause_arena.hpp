@@ -1,6 +1,6 @@
 // Clauses of three or more literals, all in one array of 32-bit words: two header words, then the literals. One array
-// keeps propagation in the cache and makes a clause reference one word (Een and Sorensson, MiniSat 2.2). Binary clauses
-// never come here: they live inside the lists that propagation reads (clause_database.hpp).
+// keeps propagation in the cache and makes a clause reference one word (Een and Sorensson, MiniSat 2.2). Binary
+// clauses never come here: they live inside the lists that propagation reads (clause_database.hpp).
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,8 @@ class ClauseArena {
   std::uint32_t used(ClauseReference reference) const { return words_[reference + 1] >> used_shift & 3u; }
 
   void set_lbd(ClauseReference reference, std::uint32_t lbd) {
-    words_[reference + 1] = (words_[reference + 1] & ((1u << lbd_shift) - 1)) | (lbd < max_lbd ? lbd : max_lbd) << lbd_shift;
+    const std::uint32_t marks = words_[reference + 1] & ((1u << lbd_shift) - 1);
+    words_[reference + 1] = marks | (lbd < max_lbd ? lbd : max_lbd) << lbd_shift;
   }
   void set_used(ClauseReference reference, std::uint32_t used) {
     words_[reference + 1] = (words_[reference + 1] & ~(3u << used_shift)) | used << used_shift;

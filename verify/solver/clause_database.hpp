@@ -1,7 +1,7 @@
-// The clauses as propagation sees them: for every literal the literals its truth implies through binary clauses, and the
-// longer clauses that watch its negation. Two watched literals are due to Moskewicz et al. ("Chaff", DAC 2001); each
-// watch carries a blocker, one more literal of the clause that usually shows it satisfied without touching the clause
-// (Chu, Harwood and Stuckey, "Cache conscious data structures for Boolean satisfiability solvers", JSAT 2009).
+// The clauses as propagation sees them: for every literal the literals its truth implies through binary clauses, and
+// the longer clauses that watch its negation. Two watched literals are due to Moskewicz et al. ("Chaff", DAC 2001);
+// each watch carries a blocker, one more literal of the clause that usually shows it satisfied without touching the
+// clause (Chu, Harwood and Stuckey, "Cache conscious data structures for Boolean satisfiability solvers", JSAT 2009).
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Unit propagation over clauses, run to its end before any linear constraint is looked at: clauses are the cheaper of
-// the two and their conflicts the shorter ones. Two watched literals with blockers; the literals implied through binary
-// clauses come first and never touch the arena.
+// the two and their conflicts the shorter ones. Two watched literals with blockers; the literals implied through
+// binary clauses come first and never touch the arena.
 #include "solver.hpp"
 
 namespace bnnhw::solver {

@@ -1,7 +1,7 @@
 // Forgetting lemmas. Lemmas of LBD 2 or less stay for good; up to LBD 6 they stay while they keep taking part in
-// conflicts; of the others, the worse half goes at every reduction unless just used (Audemard and Simon 2009; the tiers
-// are due to Oh, "Between SAT and UNSAT: the fundamental difference in CDCL SAT", SAT 2015). Clauses that level 0
-// satisfies go as well, and the survivors move to a new arena in order.
+// conflicts; of the others, the worse half goes at every reduction unless just used (Audemard and Simon 2009; the
+// tiers are due to Oh, "Between SAT and UNSAT: the fundamental difference in CDCL SAT", SAT 2015). Clauses that level
+// 0 satisfies go as well, and the survivors move to a new arena in order.
 #include <algorithm>
 #include <utility>
 

@@ -1,7 +1,8 @@
 // From a conflict to a lemma: resolve backwards along the trail to the first unique implication point (Zhang et al.,
 // "Efficient conflict driven learning in a Boolean satisfiability solver", ICCAD 2001), then drop every literal that
-// the others imply, recursively (Soerensson and Biere, "Minimizing learned clauses", SAT 2009). Antecedents from linear
-// constraints are explained as clauses on the spot. The same walk, ended at decisions only, finds failed assumptions.
+// the others imply, recursively (Soerensson and Biere, "Minimizing learned clauses", SAT 2009). Antecedents from
+// linear constraints are explained as clauses on the spot. The same walk, ended at decisions only, finds failed
+// assumptions.
 #include <algorithm>
 #include <utility>
 
@@ -162,9 +163,11 @@ bool Solver::redundant(Literal literal, std::uint32_t depth) {
     case Reason::Kind::binary:
       implied = redundant(~reason.other(), depth + 1);
       break;
-    case Reason::Kind::clause:
-      implied = all_redundant(clauses_.arena.codes(reason.index()), clauses_.arena.size(reason.index()), literal, depth);
+    case Reason::Kind::clause: {
+      const ClauseReference clause = reason.index();
+      implied = all_redundant(clauses_.arena.codes(clause), clauses_.arena.size(clause), literal, depth);
       break;
+    }
     case Reason::Kind::linear: {
       // The stack may move while deeper explanations are pushed, so it is read by index.
       const std::size_t begin = explanation_stack_.size();

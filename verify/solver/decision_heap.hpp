@@ -1,7 +1,7 @@
-// Which variable to decide next: the one with the highest exponentially decayed activity, kept in a binary heap (VSIDS,
-// Moskewicz et al. 2001, in the growing-increment form of MiniSat; analysed by Biere and Froehlich, "Evaluating CDCL
-// variable scoring schemes", SAT 2015). A weight per variable multiplies its bump: in networks, bumping the early
-// layers more can halve the conflicts.
+// Which variable to decide next: the one with the highest exponentially decayed activity, kept in a binary heap
+// (VSIDS, Moskewicz et al. 2001, in the growing-increment form of MiniSat; analysed by Biere and Froehlich,
+// "Evaluating CDCL variable scoring schemes", SAT 2015). A weight per variable multiplies its bump: in networks,
+// bumping the early layers more can halve the conflicts.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// What may stop a search before it has an answer, and what it then reports. The limits are looked at after a fixed amount
-// of propagation work, not at every step, and never change the path of the search: a run that is not stopped is the same
-// with and without them.
+// What may stop a search before it has an answer, and what it then reports. The limits are looked at after a fixed
+// amount of propagation work, not at every step, and never change the path of the search: a run that is not stopped
+// is the same with and without them.
 #pragma once
 
 #include <chrono>

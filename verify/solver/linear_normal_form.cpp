@@ -20,7 +20,8 @@ const LinearSum& LinearNormalizer::normalize(Span<Literal> literals, Span<std::i
   return sum_;
 }
 
-// The common case, a neuron whose literals are all different: one pass, no arithmetic. False if a variable occurs twice.
+// The common case, a neuron whose literals are all different: one pass, no arithmetic. False if a variable occurs
+// twice.
 bool LinearNormalizer::try_distinct_units(Span<Literal> literals, std::int64_t bound, const Trail& trail) {
   if (++call_ == 0) {
     std::fill(last_seen_.begin(), last_seen_.end(), 0u);
@@ -77,7 +78,8 @@ void LinearNormalizer::merge(Span<Literal> literals, Span<std::int32_t> weights,
     sum_.weights.push_back(static_cast<std::int32_t>(weight));
   }
   if (too_heavy) {
-    throw std::invalid_argument("the weights of a linear constraint add up to more than 2^28; divide them or split it");
+    throw std::invalid_argument(
+        "the weights of a linear constraint add up to more than 2^28; divide them or split it");
   }
   sum_.bound = bound;
 }
@@ -94,8 +96,9 @@ void LinearNormalizer::divide_by_common_weight() {
   }
   order_.resize(sum_.literals.size());
   std::iota(order_.begin(), order_.end(), 0u);
-  std::stable_sort(order_.begin(), order_.end(),
-                   [this](std::uint32_t left, std::uint32_t right) { return sum_.weights[left] > sum_.weights[right]; });
+  std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t left, std::uint32_t right) {
+    return sum_.weights[left] > sum_.weights[right];
+  });
   sorted_.literals.clear();
   sorted_.weights.clear();
   for (const std::uint32_t index : order_) {

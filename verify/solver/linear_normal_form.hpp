@@ -34,7 +34,8 @@ class LinearNormalizer {
 
   // Throws std::invalid_argument if the bound or the total weight is out of range. Sums that are always or never
   // satisfied come back without literals that matter. The result is valid until the next call.
-  const LinearSum& normalize(Span<Literal> literals, Span<std::int32_t> weights, std::int64_t bound, const Trail& trail);
+  const LinearSum& normalize(Span<Literal> literals, Span<std::int32_t> weights, std::int64_t bound,
+                             const Trail& trail);
 
   std::size_t memory_bytes() const {
     return coefficient_.capacity() * sizeof(std::int64_t) + last_seen_.capacity() * sizeof(std::uint32_t);

@@ -1,9 +1,9 @@
 // Slack propagation over reified linear constraints, and why it said what it said.
 //
 // Counting a literal touches one counter per occurrence; only sides whose counter went below zero are looked at here.
-// Nothing is stored when a literal is forced: its explanation, the premise and enough falsified literals, is read off the
-// trail when conflict analysis asks, using only what was assigned earlier ("lazy explanation", Gent, Miguel and Moore,
-// PADL 2010). Which falsified literals are taken made no measurable difference, so the first ones found are.
+// Nothing is stored when a literal is forced: its explanation, the premise and enough falsified literals, is read off
+// the trail when conflict analysis asks, using only what was assigned earlier ("lazy explanation", Gent, Miguel and
+// Moore, PADL 2010). Which falsified literals are taken made no measurable difference, so the first ones found are.
 #include "solver.hpp"
 
 namespace bnnhw::solver {
@@ -37,7 +37,8 @@ Solver::Conflict Solver::act(LinearSide side) {
 }
 
 // Appends false literals which, with `forced`, make a clause that the side implies. The literal forced is either a
-// literal of the side or its negated premise; undefined asks about a side whose slack is negative under a true premise.
+// literal of the side or its negated premise; undefined asks about a side whose slack is negative under a true
+// premise.
 void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& explanation) {
   ++statistics_.explanations;
   const LinearStore::Constraint& constraint = linear_.constraint(side);

@@ -1,15 +1,17 @@
 // Reified linear constraints, out <-> sum of w_i * [l_i] >= bound, as two counters each.
 //
 // A constraint is two implications of one shape. Side 0: out -> sum w_i [l_i] >= bound. Side 1, with every literal
-// negated: ~out -> sum w_i [~l_i] >= total - bound + 1. The slack of a side is how much weight it may still lose. Below
-// zero its premise is impossible; with the premise true, every literal heavier than the slack is forced. These are the
-// counter rules of MiniSatCS (Jia and Rinard, "Efficient exact verification of binarized neural networks", NeurIPS 2020)
-// together with the weighted case they leave out, and equal to slack propagation on the constraint's pseudo-Boolean form.
+// negated: ~out -> sum w_i [~l_i] >= total - bound + 1. The slack of a side is how much weight it may still lose.
+// Below zero its premise is impossible; with the premise true, every literal heavier than the slack is forced. These
+// are the counter rules of MiniSatCS (Jia and Rinard, "Efficient exact verification of binarized neural networks",
+// NeurIPS 2020) together with the weighted case they leave out, and equal to slack propagation on the constraint's
+// pseudo-Boolean form.
 //
 // The state of the premise is folded into the counter as a bias, so that one subtraction and one sign test decide
-// whether anything can happen: almost all of the millions of visits a second end there. Literals are counted when they
-// are taken off the propagation queue and uncounted, exactly, when they are backtracked. Each literal's occurrences lie
-// contiguous in one array that is rebuilt at level 0, where fixed literals and decided constraints disappear.
+// whether anything can happen: almost all of the millions of visits a second end there. Literals are counted when
+// they are taken off the propagation queue and uncounted, exactly, when they are backtracked. Each literal's
+// occurrences lie contiguous in one array that is rebuilt at level 0, where fixed literals and decided constraints
+// disappear.
 #pragma once
 
 #include <cstdint>
@@ -99,7 +101,8 @@ class LinearStore {
   std::size_t memory_bytes() const;
 
  private:
-  // Ranges of entries_ for one literal: sides with weight 1, then (side, weight) pairs, then the sides whose premise it is.
+  // Ranges of entries_ for one literal: sides with weight 1, then (side, weight) pairs, then the sides whose premise
+  // it is.
   struct Occurrences {
     std::uint32_t units = 0;
     std::uint32_t weighted = 0;

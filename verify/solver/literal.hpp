@@ -1,8 +1,9 @@
 // Literals, spans of them, and the reason a literal was assigned.
 //
-// A literal is one machine word, 2 * variable + (1 if negative), the numbering introduced by MiniSat (Een and Sorensson,
-// "An Extensible SAT-solver", SAT 2003): negation flips the last bit and a literal indexes arrays directly. Variable 0
-// is the solver's own constant "true"; the caller's variables are 1, 2, ..., written as DIMACS literals outside.
+// A literal is one machine word, 2 * variable + (1 if negative), the numbering introduced by MiniSat (Een and
+// Sorensson, "An Extensible SAT-solver", SAT 2003): negation flips the last bit and a literal indexes arrays
+// directly. Variable 0 is the solver's own constant "true"; the caller's variables are 1, 2, ..., written as DIMACS
+// literals outside.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,9 @@ struct Literal {
   std::uint32_t code = 0xFFFFFFFFu;
 
   static constexpr Literal positive(Variable variable) { return Literal{2 * variable}; }
-  static constexpr Literal of(Variable variable, bool negative) { return Literal{2 * variable + (negative ? 1u : 0u)}; }
+  static constexpr Literal of(Variable variable, bool negative) {
+    return Literal{2 * variable + (negative ? 1u : 0u)};
+  }
   static constexpr Literal from_dimacs(std::int32_t literal) {
     return literal > 0 ? Literal{2 * static_cast<std::uint32_t>(literal)}
                        : Literal{2 * static_cast<std::uint32_t>(-literal) + 1};

@@ -72,7 +72,7 @@ Outcome Solver::search(Span<Literal> assumptions, const Limits& limits, const St
     if (statistics_.conflicts >= next_reduction_) {
       next_reduction_ = statistics_.conflicts + first_reduction + reduction_step * (statistics_.reductions + 1);
       reduce_clauses();
-      if (!clauses_.arena.fits(1u << 20)) return Outcome{Status::unknown, StopReason::memory};
+      if (!clauses_.arena.fits(1u << 26)) return Outcome{Status::unknown, StopReason::memory};
     }
     if (trail_.level() < assumption_levels) {
       const Literal assumption = assumptions[trail_.level()];

@@ -1,6 +1,6 @@
-// A conflict-driven clause learning solver (Marques-Silva and Sakallah, "GRASP", IEEE Trans. Computers 1999) over clauses
-// and reified linear constraints, in the incremental style of MiniSat with assumptions. Encoding a neuron as clauses
-// costs 50 to 1000 times more per conflict than counting, so neurons stay constraints; lemmas are clauses.
+// A conflict-driven clause learning solver (Marques-Silva and Sakallah, "GRASP", IEEE Trans. Computers 1999) over
+// clauses and reified linear constraints, in the incremental style of MiniSat with assumptions. Encoding a neuron as
+// clauses costs 50 to 1000 times more per conflict than counting, so neurons stay constraints; lemmas are clauses.
 //
 // One file per technique: clause_propagation.cpp, linear_propagation.cpp (with explanations), conflict_analysis.cpp,
 // clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the formula in.
@@ -127,7 +127,7 @@ class Solver {
   static constexpr std::uint64_t visits_per_work = 32;
   static constexpr std::uint64_t work_per_poll = 1u << 14;
   static constexpr std::uint64_t first_reduction = 2000;
-  static constexpr std::uint64_t reduction_step = 300;
+  static constexpr std::uint64_t reduction_step = 100;
   static constexpr std::uint64_t conflicts_before_probing = 200;
   static constexpr std::uint64_t conflicts_between_simplifications = 2000;
 

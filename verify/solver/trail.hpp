@@ -1,6 +1,7 @@
 // The partial assignment: the value of every literal and the trail, the assigned literals in order, cut into decision
-// levels (MiniSat, Een and Sorensson 2003). Positions on the trail are kept for every variable because the explanations
-// of linear constraints are built late and may only use what was assigned before the literal they explain.
+// levels (MiniSat, Een and Sorensson 2003). Positions on the trail are kept for every variable because the
+// explanations of linear constraints are built late and may only use what was assigned before the literal they
+// explain.
 #pragma once
 
 #include <cstdint>

@@ -79,6 +79,11 @@ void moving_average_starts_unbiased() {
   CHECK(average.value() > 4.999 && average.value() < 5.001);
 }
 
+void luby_sequence_starts_as_published() {
+  const std::vector<std::uint64_t> published{1, 1, 2, 1, 1, 2, 4, 1, 1, 2, 1, 1, 2, 4, 8};
+  for (std::size_t i = 0; i < published.size(); ++i) CHECK(RestartPolicy::luby(i + 1) == published[i]);
+}
+
 std::int64_t evaluate(const std::vector<Literal>& literals, const std::vector<std::int32_t>& weights,
                       std::uint32_t assignment) {
   std::int64_t sum = 0;
@@ -175,7 +180,8 @@ void counters_equal_their_definition() {
         literals.push_back(Literal::of(static_cast<Variable>(random.next() % count), random.coin()));
         weights.push_back(static_cast<std::int32_t>(random.next() % 4));
       }
-      const LinearSum& sum = normalizer.normalize(literals, weights, static_cast<std::int64_t>(random.next() % 9), trail);
+      const auto bound = static_cast<std::int64_t>(random.next() % 9);
+      const LinearSum& sum = normalizer.normalize(literals, weights, bound, trail);
       const Literal out = Literal::of(static_cast<Variable>(random.next() % count), random.coin());
       if (!sum.always() && !sum.never()) store.add(out, sum);
     }
@@ -212,6 +218,7 @@ int main() {
   arena_keeps_clauses_and_marks_when_copied();
   heap_pops_by_activity_and_breaks_ties_by_number();
   moving_average_starts_unbiased();
+  luby_sequence_starts_as_published();
   normal_form_means_the_same();
   normal_form_refuses_what_would_overflow();
   counters_equal_their_definition();
