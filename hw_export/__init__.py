@@ -2,14 +2,14 @@
 
 Pixels stream in, are quantized to levels and pass one stage per layer (`rtl/bnn_layer.sv`: a dense layer is a
 convolution whose kernel covers its input); scores and the class stream out. `folding.py` decides how many output
-channels a stage computes at once, `memory.py` lays out its memories, `top.py` connects the stages, `export.py` writes
-and binds the files, `simulate.py` runs them.
+channels a stage computes at once, `memory.py` lays out its memories, `top.py` connects the stages, `emit.py` writes
+and binds the files, `simulation.py` runs them.
 """
 
-from bnnhw.hw_export.export import Export, HardwareError, export, verify_manifest
+from bnnhw.hw_export.emit import Export, HardwareError, export, verify_manifest
 from bnnhw.hw_export.folding import Stage, stages
 from bnnhw.hw_export.resources import StageResources, resources
-from bnnhw.hw_export.simulate import Simulation, simulate
+from bnnhw.hw_export.simulation import Simulation, simulate
 
 __all__ = [
     "Export",

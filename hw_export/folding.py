@@ -46,7 +46,7 @@ class Stage:
 
     @property
     def cycles(self) -> int:
-        """Clocks from the first input word to the last output word when nothing stalls."""
+        """Clocks an image takes when its input comes at a word a clock and its output is never stalled."""
         per_position = self.taps + 1 if isinstance(self.layer, MaxPool) else self.groups * self.taps + 2
         return self.source[1] * self.source[2] + self.made[1] * self.made[2] * per_position
 

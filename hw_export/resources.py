@@ -13,7 +13,7 @@ from bnnhw.model import IntegerModel, MaxPool, Output
 class StageResources:
     """One stage. lanes: output channels at once. bits_per_clock: activations that enter the adders in a clock, over all
     lanes. weight_bits, threshold_bits: of its memories (two planes a weight). frame_bits: input buffer. cycles: clocks
-    an image when nothing stalls."""
+    an image when its input comes at a word a clock and nothing stalls."""
 
     stage: str
     lanes: int

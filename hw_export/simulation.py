@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -21,9 +22,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export.export import HardwareError, stream_values, verify_manifest
+from bnnhw.hw_export.emit import HardwareError, stream_values, verify_manifest
 from bnnhw.model import IntegerModel, reference
 
+COMPILER_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-Os")
+"""How the simulation is compiled: the hardware's own code for speed."""
 SHOWN = 10
 """Mismatching images that a Simulation names."""
 
@@ -60,7 +63,9 @@ def verilator_root() -> Path:
 def run_verilator(arguments: list[str], where: Path) -> None:
     """Call Verilator in ``where``; HardwareError with its own words where it fails."""
     root = verilator_root()
-    environment = os.environ | {"VERILATOR_ROOT": str(root)}
+    # Verilator's makefiles call `python`, which a bare system may not have: offer the one that runs us.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
     command = [str(root / "bin" / "verilator"), *arguments]
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -82,7 +87,13 @@ def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Pat
     try:
         (fresh / "testbench.cpp").write_bytes(testbench.read_bytes())
         options = ["--cc", "--exe", "--build", "-j", "2", "-O3", "-Wno-fatal", "--top-module", "bnn_top"]
-        options += ["-MAKEFLAGS", "OPT_FAST=-O2", "--Mdir", str(fresh / "objects"), "-o", str(fresh / "testbench")]
+        options += [
+            *(word for flag in COMPILER_FLAGS for word in ("-MAKEFLAGS", flag)),
+            "--Mdir",
+            str(fresh / "objects"),
+            "-o",
+            str(fresh / "testbench"),
+        ]
         designs = [str(directory.resolve() / name) for name in sources]
         run_verilator([*options, *designs, str(fresh / "testbench.cpp")], fresh)
         shutil.rmtree(fresh / "objects")

@@ -1,0 +1,153 @@
+"""The simulated hardware equals reference inference, and a gate that could not fail would be no gate: mutants do."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from random_models import random_model, random_pixels
+
+from bnnhw.hw_export import HardwareError, export, simulate
+from bnnhw.hw_export.simulation import run_verilator
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
+
+FAST = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0")
+
+
+@pytest.fixture(autouse=True)
+def quick_compile(monkeypatch):
+    monkeypatch.setattr("bnnhw.hw_export.simulation.COMPILER_FLAGS", FAST)
+
+
+def ternary(rng, *shape):
+    return rng.integers(-1, 2, shape)
+
+
+def directions(rng, count):
+    return rng.random(count) < 0.4
+
+
+def conv_net(rng):
+    """Two channels, 5 levels, negative pixels, uneven stride and padding, thresholds by position, both poolings."""
+    first = Conv(
+        ternary(rng, 6, 2, 3, 2), rng.integers(-4, 5, (6, 7, 4)), directions(rng, 6), stride=(1, 2), padding=(1, 1)
+    )
+    pool = MaxPool((2, 2), (2, 1), [True, False, False, True, True, False])
+    second = Conv(ternary(rng, 4, 6, 2, 2), rng.integers(-2, 3, 4), directions(rng, 4), padding=(1, 0))
+    dense = Dense(ternary(rng, 9, 32), rng.integers(-3, 4, 9), directions(rng, 9))
+    output = Output(ternary(rng, 10, 9), rng.integers(-20, 20, 10), 4)
+    quantizer = Quantizer((2, 7, 7), np.sort(rng.integers(-2, 6, (5, 1, 1, 1)), axis=0), -3, 5)
+    return IntegerModel(quantizer, (first, pool, second, dense), output)
+
+
+def dense_net(rng):
+    """Thresholds by pixel, 8 levels, channels that never change, ties in the scores."""
+    low, high = -(2**31) + 1, 2**31 - 1
+    first = Dense(ternary(rng, 12, 9), [low, high, *rng.integers(-9, 10, 10)], directions(rng, 12))
+    second = Dense(ternary(rng, 6, 12), [low, high, 0, 1, -1, 0], [True, True, False, False, True, False])
+    output = Output(ternary(rng, 4, 6), [0, 0, 0, 0], 0)
+    quantizer = Quantizer((1, 3, 3), np.sort(rng.integers(0, 257, (8, 1, 3, 3)), axis=0))
+    return IntegerModel(quantizer, (first, second), output)
+
+
+def output_only(rng):
+    return IntegerModel(Quantizer((3, 2, 1), [300, 800], 0, 1000), (), Output(ternary(rng, 2, 6), [-1, 0], 1))
+
+
+@pytest.mark.parametrize(
+    ("build", "target"), [(conv_net, 4096), (conv_net, 1), (dense_net, 1), (dense_net, 64), (output_only, 4096)]
+)
+def test_hardware_equals_the_reference(build, target, tmp_path):
+    rng = np.random.default_rng(8)
+    model = build(rng)
+    pixels = random_pixels(rng, model, 150)
+    export(model, tmp_path / "hw", pixels[:2], target_cycles=target)
+    run_verilator(
+        ["--lint-only", "-Wall", "--top-module", "bnn_top", *sorted(map(str, (tmp_path / "hw").glob("*.sv")))], tmp_path
+    )
+    free = simulate(tmp_path / "hw", pixels)
+    stalled = simulate(tmp_path / "hw", pixels, backpressure=7)
+    assert (free.images, free.mismatches) == (150, 0)
+    assert (stalled.images, stalled.mismatches) == (150, 0)
+    assert stalled.cycles_per_image > free.cycles_per_image > 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_networks_equal_the_reference(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 4)), int(rng.integers(3, 7)), int(rng.integers(3, 7)))
+    model = random_model(rng, shape, levels=int(rng.integers(1, 8)), hidden=4, classes=int(rng.integers(2, 11)))
+    pixels = random_pixels(rng, model, 200)
+    export(model, tmp_path / "hw", target_cycles=int(rng.choice([1, 100, 4096])))
+    assert simulate(tmp_path / "hw", pixels, backpressure=seed).mismatches == 0
+
+
+def forge(folder, name, change):
+    """Change a file and let the manifest agree: what only simulation can find."""
+    file = folder / name
+    before = file.read_text()
+    file.write_text(change(before))
+    assert file.read_text() != before
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def add_to_first_word(text, amount):
+    lines = text.split("\n")
+    lines[0] = f"{int(lines[0], 16) + amount:0{len(lines[0])}x}"
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """A convolution with padding whose every part matters to the scores; ties are frequent."""
+    conv = Conv(np.ones((2, 1, 3, 3), int), [3, 6], [False, False], padding=(1, 1))
+    weights = np.zeros((3, 32), int)
+    weights[0, :16], weights[1, 16:], weights[2, ::2] = 1, 1, 1
+    model = IntegerModel(Quantizer((1, 4, 4), [8], 0, 15), (conv,), Output(weights, [0, 0, 0], 0))
+    pixels = random_pixels(np.random.default_rng(0), model, 100)
+    pixels[0] = 0
+    folder = tmp_path_factory.mktemp("mutants") / "hw"
+    export(model, folder, pixels[:1])
+    assert simulate(folder, pixels).mismatches == 0
+    return model, folder, pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("layer0_thresholds.mem", lambda text: add_to_first_word(text, 1)),
+        ("layer0_weights.mem", lambda text: add_to_first_word(text, -1)),
+        ("quantizer.mem", lambda text: add_to_first_word(text, 1)),
+        ("bias.mem", lambda text: add_to_first_word(text, 1)),
+        ("bnn_scores.sv", lambda text: text.replace("score > best_score", "score >= best_score")),
+        ("bnn_top.sv", lambda text: text.replace(".PAD_H(1)", ".PAD_H(0)")),
+    ],
+)
+def test_every_mutant_is_found(healthy, name, change):
+    model, folder, pixels = healthy
+    forge(folder, name, change)
+    try:
+        assert simulate(folder, pixels).mismatches > 0
+    finally:
+        export(model, folder, pixels[:1])
+
+
+def test_a_changed_file_is_refused(healthy):
+    _, folder, pixels = healthy
+    for name in ("bnn_layer.sv", "layer0_weights.mem", "model.bnn"):
+        file = folder / name
+        data = file.read_bytes()
+        file.write_bytes(data + b"\n")
+        with pytest.raises(HardwareError, match="not the file that the manifest states"):
+            simulate(folder, pixels)
+        file.unlink()
+        with pytest.raises(HardwareError, match="missing"):
+            simulate(folder, pixels)
+        file.write_bytes(data)
+    (folder / "extra.sv").write_text("")
+    with pytest.raises(HardwareError, match="not in the manifest"):
+        simulate(folder, pixels)
+    (folder / "extra.sv").unlink()
+    assert simulate(folder, pixels).mismatches == 0
