@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 messages = Console(stderr=True, highlight=False)
-results = Console(highlight=False)
+results = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
 def say(text: str) -> None:
@@ -36,13 +37,19 @@ def print_table(title: str, columns: list[str], rows: list[list[object]]) -> Non
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*(_text(cell) for cell in row))
     results.print(table)
 
 
+def _text(cell: object) -> str:
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.1f}" if abs(cell) >= 100 else f"{cell:.4g}"
+
+
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Progress]:
-    """A rich progress bar on stderr with one task, number 0."""
+def progress_bar(what: str, total: int) -> Iterator[Callable[[object], None]]:
+    """A progress bar on stderr; call what it gives, with anything, once for each of ``total`` steps."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,5 +58,5 @@ def progress_bar(what: str, total: int) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=messages) as progress:
-        progress.add_task(what, total=total)
-        yield progress
+        task = progress.add_task(what, total=total)
+        yield lambda _: progress.advance(task)

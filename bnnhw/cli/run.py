@@ -14,7 +14,6 @@ from bnnhw.cli.train import choose_recipe
 from bnnhw.cli.verify import COLUMNS, robustness_row
 from bnnhw.pipeline import Settings, write_report
 from bnnhw.pipeline import run as run_chain
-from bnnhw.verify import Record
 
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder for everything this makes; default runs/DATASET-ARCH-eEPS.")
@@ -47,13 +46,7 @@ def run(
     folder = out or Path("runs") / f"{dataset}-{arch}-e{largest.replace('/', '_')}"
     settings = Settings(dataset, arch, wanted, folder, data, verify_images, simulate_images, time_limit, workers)
     recipe = choose_recipe(dataset, arch, largest, epochs, seed)
-    with progress_bar("verify", verify_images * len(wanted)) as bar:
-        bar.update(bar.task_ids[0], visible=False)
-
-        def advance(_: Record) -> None:
-            bar.update(bar.task_ids[0], advance=1, visible=True)
-
-        result = run_chain(settings, recipe, say, advance)
+    result = run_chain(settings, recipe, say, lambda eps, total: progress_bar(f"verify eps {eps}", total))
     report = write_report(result)
     if json:
         print_json(result.as_json())
@@ -68,7 +61,9 @@ def run(
             [
                 ["test accuracy", f"{result.accuracy:.2%}"],
                 ["training seconds", round(result.train_seconds, 1)],
-                *[[key.replace("_", " "), value] for key, value in result.simulation.items()],
+                ["simulated images", result.simulation["images"]],
+                ["latency, cycles (mean)", result.simulation["latency_mean"]],
+                ["cycles per image", result.simulation["cycles_per_image"]],
                 ["model digest", result.digests["model"]],
                 ["report", str(report)],
             ],

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import bnnhw.data
-import bnnhw.train
 from bnnhw.cli.console import print_json, print_table, say
 from bnnhw.cli.options import Arch, DataFolder, DatasetName, Epochs, Json, Out, Seed
+from bnnhw.data import load as load_data
 from bnnhw.model import save
-from bnnhw.train import Recipe
+
+if TYPE_CHECKING:
+    from bnnhw.train import Recipe
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Recipe as JSON, instead of the built-in one.")]
 TrainEpsilon = Annotated[str, typer.Option("--eps", help="Radius of the training adversary, such as 0.1 or 8/255.")]
@@ -22,6 +23,8 @@ TrainEpsilon = Annotated[str, typer.Option("--eps", help="Radius of the training
 
 def choose_recipe(dataset: str, arch: str, eps: str, epochs: int | None, seed: int | None) -> Recipe:
     """The built-in recipe with the command line's changes."""
+    import bnnhw.train
+
     recipe = bnnhw.train.recipe_for(dataset, arch, float(Fraction(eps)))
     if epochs is not None:
         recipe = replace(recipe, epochs=epochs)
@@ -42,8 +45,14 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, lower to the integer model, compare the two on the whole test set. Run again to continue."""
-    images = bnnhw.data.load(dataset, data)
-    chosen = Recipe.from_json(recipe.read_text()) if recipe else choose_recipe(dataset, arch, eps, epochs, seed)
+    # Torch takes seconds to import, and of all commands only this one and `run` need it.
+    import bnnhw.train
+
+    images = load_data(dataset, data)
+    if recipe:
+        chosen = bnnhw.train.Recipe.from_json(recipe.read_text())
+    else:
+        chosen = choose_recipe(dataset, arch, eps, epochs, seed)
     trained = bnnhw.train.train(images, chosen, out)
     model = bnnhw.train.lower(trained.network)
     name = save(model, out / "model.bnn")

@@ -12,9 +12,10 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +23,16 @@ import numpy.typing as npt
 import bnnhw.data
 import bnnhw.hw_export
 import bnnhw.inference
-import bnnhw.train
 from bnnhw.data import Dataset
 from bnnhw.model import IntegerModel, ModelError, digest, load, reference, save
 from bnnhw.model.file import write_atomically
-from bnnhw.train import Recipe
 from bnnhw.verify import Limits, Record, pixel_radius, verify_many
 
+if TYPE_CHECKING:
+    from bnnhw.train import Recipe
+
 Say = Callable[[str], None]
+Watch = Callable[[str, int], AbstractContextManager[Callable[[Record], None] | None]]
 BATCH = 500
 
 
@@ -142,8 +145,15 @@ def summarise_records(eps: str, radius: int, records: list[Record], seconds: flo
     )
 
 
+def _unwatched(_eps: str, _images: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def _train(settings: Settings, recipe: Recipe, dataset: Dataset, say: Say) -> tuple[IntegerModel, Link, float]:
     """Train (or find the finished training), lower, and compare the float network with the integer model."""
+    # Torch takes seconds to import, and only this stage needs it.
+    import bnnhw.train
+
     trained = bnnhw.train.train(dataset, recipe, settings.out / "train")
     model = bnnhw.train.lower(trained.network)
     path = settings.out / "model.bnn"
@@ -155,8 +165,8 @@ def _train(settings: Settings, recipe: Recipe, dataset: Dataset, say: Say) -> tu
     return model, link, trained.seconds
 
 
-def run(settings: Settings, recipe: Recipe, say: Say, progress: Callable[[Record], None] | None = None) -> Result:
-    """Run the chain; ``say`` gets a sentence per stage, ``progress`` each verdict."""
+def run(settings: Settings, recipe: Recipe, say: Say, watch: Watch = _unwatched) -> Result:
+    """Run the chain; ``say`` gets a sentence per stage, ``watch(eps, images)`` makes what is told of each verdict."""
     settings.out.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
     started = time.perf_counter()
@@ -184,16 +194,17 @@ def run(settings: Settings, recipe: Recipe, say: Say, progress: Callable[[Record
     for eps in settings.eps:
         radius = pixel_radius(eps, model.quantizer)
         begun = time.perf_counter()
-        records[eps] = verify_many(
-            model,
-            dataset.test_images[:count],
-            dataset.test_labels[:count],
-            radius,
-            settings.out / "verify" / "results.jsonl",
-            limits=Limits(settings.seconds),
-            workers=settings.workers,
-            progress=progress,
-        )
+        with watch(eps, count) as tell:
+            records[eps] = verify_many(
+                model,
+                dataset.test_images[:count],
+                dataset.test_labels[:count],
+                radius,
+                settings.out / "verify" / "results.jsonl",
+                limits=Limits(settings.seconds),
+                workers=settings.workers,
+                progress=tell,
+            )
         robustness.append(summarise_records(eps, radius, records[eps], time.perf_counter() - begun))
         row = robustness[-1]
         say(f"eps {eps}: {row.robust} robust, {row.falsified} falsified, {row.unknown} unknown of {row.images}")
