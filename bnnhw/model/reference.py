@@ -87,9 +87,17 @@ def threshold(layer: Dense | Conv, accumulators: Integers) -> Bits:
 
 def pool(layer: MaxPool, bits: Bits) -> Bits:
     """OR (AND for conjunctive channels) over each window of bits [N, C, H, W]."""
-    windows = np.lib.stride_tricks.sliding_window_view(bits, (1, 1, *layer.kernel))
-    windows = windows[:, :, :: layer.stride[0], :: layer.stride[1], 0, 0]
-    pooled: Bits = np.where(layer.conjunctive[:, None, None], windows.all(axis=(4, 5)), windows.any(axis=(4, 5)))
+    down, right = layer.stride
+    rows = (bits.shape[2] - layer.kernel[0]) // down + 1
+    columns = (bits.shape[3] - layer.kernel[1]) // right + 1
+    taps = np.stack(
+        [
+            bits[:, :, y : y + down * (rows - 1) + 1 : down, x : x + right * (columns - 1) + 1 : right]
+            for y in range(layer.kernel[0])
+            for x in range(layer.kernel[1])
+        ]
+    )
+    pooled: Bits = np.where(layer.conjunctive[:, None, None], taps.all(axis=0), taps.any(axis=0))
     return pooled
 
 

@@ -1,0 +1,25 @@
+"""Networks with ternary weights and binary activations, as composable torch modules."""
+
+from bnnhw.nn.architectures import ARCHITECTURES, build
+from bnnhw.nn.binarize import Binarize
+from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
+from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
+from bnnhw.nn.quantizer import InputQuantizer, step_thresholds
+from bnnhw.nn.weights import BinConv2d, BinLinear, BinMask
+
+__all__ = [
+    "ARCHITECTURES",
+    "BatchNorm",
+    "BinConv2d",
+    "BinLinear",
+    "BinMask",
+    "Binarize",
+    "HiddenLayer",
+    "InputQuantizer",
+    "MaxPool",
+    "Network",
+    "OutputLayer",
+    "ScalarBatchNorm",
+    "build",
+    "step_thresholds",
+]

@@ -1,0 +1,123 @@
+"""Ternary weights by BinMask, and the convolution and the matrix product that use them.
+
+Each weight has two latent numbers, W for its sign and M for its presence. Gradients pass straight through; a constant
+push on M (``mask decay``) removes the weights whose gradient is small. Adam divides by the gradient's size, so the push
+sparsifies every layer alike, which plain weight decay on a ternary weight does not (Jia and Rinard, NeurIPS 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LATENT_SPREAD = 0.01
+"""Standard deviation of the latent W and M at the start."""
+
+
+class _Ternary(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, mask: Tensor) -> Tensor:
+        sign = latent.sign()
+        present = (mask >= 0).to(sign.dtype)
+        ctx.save_for_backward(sign, present)
+        return sign * present
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        sign, present = ctx.saved_tensors
+        return gradients[0] * present, gradients[0] * sign
+
+
+_ternary: Any = _Ternary.apply
+
+
+class BinMask(nn.Module):
+    """``w = sign(W) * [M >= 0]``, elementwise, in {-1, 0, +1}; ``dW = dw * [M >= 0]``, ``dM = dw * sign(W)``.
+
+    Parameters ``latent`` (W) and ``mask`` (M): float32 of the weight's shape, kept in [-1, 1] by ``clamp`` after each
+    optimizer step. density: the share of weights that start present. Example: ``BinMask((16, 1, 4, 4))()``.
+    Reference: Jia and Rinard, NeurIPS 2020, section 3.
+    """
+
+    def __init__(self, shape: tuple[int, ...], density: float = 1.0) -> None:
+        super().__init__()
+        if not 0 < density <= 1:
+            raise ValueError(f"initial density {density} must lie in (0, 1]")
+        self.latent = nn.Parameter(torch.randn(shape) * LATENT_SPREAD)
+        magnitude = torch.randn(shape).abs() * LATENT_SPREAD
+        absent = torch.rand(shape) >= density
+        self.mask = nn.Parameter(torch.where(absent, -magnitude, magnitude))
+
+    def forward(self) -> Tensor:
+        """float32 of the weight's shape, each -1, 0 or +1."""
+        weights: Tensor = _ternary(self.latent, self.mask)
+        return weights
+
+    @torch.no_grad()
+    def decay(self, rate: float) -> None:
+        """Add ``rate`` to the gradient of M wherever the weight is present: call between backward and step."""
+        if rate and self.mask.grad is not None:
+            self.mask.grad.add_((self.mask >= 0).to(self.mask.dtype), alpha=rate)
+
+    @torch.no_grad()
+    def clamp(self) -> None:
+        """Keep W and M in [-1, 1]: call after each optimizer step."""
+        self.latent.clamp_(-1, 1)
+        self.mask.clamp_(-1, 1)
+
+
+class _Weighted(nn.Module):
+    """What both weighted layers share: BinMask weights, which ``Network.frozen`` can hold fixed."""
+
+    def __init__(self, shape: tuple[int, ...], density: float) -> None:
+        super().__init__()
+        self.weights = BinMask(shape, density)
+        self.held: Tensor | None = None
+
+    def ternary(self) -> Tensor:
+        """The weights in {-1, 0, +1}, with gradients unless they are held fixed."""
+        return self.weights() if self.held is None else self.held
+
+    def exact(self, accumulators: Tensor) -> Tensor:
+        """In eval mode the nearest whole numbers, whatever algorithm computed the sums; gradients pass through."""
+        return accumulators if self.training else accumulators + (accumulators.round() - accumulators).detach()
+
+    @property
+    def fan_in(self) -> int:
+        """Weights per output."""
+        shape = self.weights.latent.shape
+        return int(shape[1:].numel())
+
+
+class BinConv2d(_Weighted):
+    """``acc = sum w * a`` over each window (cross-correlation, zero padding), w by BinMask.
+
+    Input: float32[N, in, H, W] of whole numbers. Output: float32[N, out, H', W'], whole numbers; a padded tap adds
+    nothing. Example: ``BinConv2d(1, 16, 4, stride=2, padding=1)``. Reference: as BinMask.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, density: float = 1.0
+    ) -> None:
+        super().__init__((outputs, inputs, kernel, kernel), density)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, activations: Tensor) -> Tensor:
+        return self.exact(F.conv2d(activations, self.ternary(), None, self.stride, self.padding))
+
+
+class BinLinear(_Weighted):
+    """``acc = w @ flatten(a)``, w by BinMask; an input image is flattened in C, H, W order.
+
+    Input: float32[N, ...] of whole numbers. Output: float32[N, out], whole numbers. Example: ``BinLinear(1568, 100)``.
+    Reference: as BinMask.
+    """
+
+    def __init__(self, inputs: int, outputs: int, density: float = 1.0) -> None:
+        super().__init__((outputs, inputs), density)
+
+    def forward(self, activations: Tensor) -> Tensor:
+        return self.exact(F.linear(activations.flatten(1), self.ternary()))

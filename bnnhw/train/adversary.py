@@ -1,0 +1,72 @@
+"""The plain L-infinity adversary: projected gradient descent on pixels (Madry et al., ICLR 2018).
+
+Clean images are integers and so is the radius, so whatever real-valued pixel the search ends on, its floor is an
+integer pixel of the same ball with the same level: nothing the adversary finds lies outside what the verifier asks.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bnnhw.nn.network import Network
+
+LONGEST_DENOMINATOR = 10**6
+
+
+def training_radius(epsilon: float, pixel_min: int, pixel_max: int) -> int:
+    """``floor(epsilon * (pixel_max - pixel_min))`` in pixel units, the float read as the simple fraction it stands for.
+
+    >>> training_radius(8 / 255, 0, 255), training_radius(0.1, 0, 255)
+    (8, 25)
+    """
+    exact = Fraction(epsilon).limit_denominator(LONGEST_DENOMINATOR)
+    return int(exact * (pixel_max - pixel_min))
+
+
+def step_size(radius: float, steps: int) -> float:
+    """``max(min(1.5 / steps, 1), 0.3) * radius`` (Jia and Rinard, NeurIPS 2020)."""
+    return max(min(1.5 / steps, 1.0), 0.3) * radius
+
+
+def pgd(
+    network: Network, pixels: Tensor, labels: Tensor, radius: int, steps: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Adversarial pixels: float32[N, C, H, W], for each image the iterate with the highest cross entropy.
+
+    A single step is not compared with its start, which saves a third of its time.
+
+    pixels: float32[N, C, H, W] of integer pixels. labels: int64[N]. radius: pixel units. steps: signed-gradient steps
+    from a random start in the ball. The network is used in the mode it is in, inside ``network.frozen()``: in training
+    mode with the batch's statistics, in eval mode with its own.
+    """
+    if radius <= 0 or steps <= 0:
+        return pixels
+    low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
+    high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
+    noise = torch.rand(pixels.shape, generator=generator, device=pixels.device)
+    current = torch.lerp(low, high, noise)
+    step = step_size(radius, steps)
+    best = current
+    best_loss: Tensor | None = None
+    with network.frozen():
+        for number in range(steps + (steps > 1)):
+            last = number == steps
+            current.requires_grad_(not last)
+            with torch.set_grad_enabled(not last):
+                losses = F.cross_entropy(network(current), labels, reduction="none")
+            found = losses.detach()
+            if best_loss is None:
+                best, best_loss = current.detach(), found
+            else:
+                better = found > best_loss
+                best = torch.where(better[:, None, None, None], current.detach(), best)
+                best_loss = torch.where(better, found, best_loss)
+            if last:
+                break
+            (gradient,) = torch.autograd.grad(losses.sum(), current)
+            current = torch.clamp(current.detach().add(gradient.sign(), alpha=step), low, high)
+    return best if steps > 1 else current

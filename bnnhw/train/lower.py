@@ -1,0 +1,164 @@
+"""Lowering: a trained Network into the IntegerModel that computes exactly the same bits and the same class.
+
+Each float parameter is a rational number, so ``z = scale * (acc - mean) / sqrt(var + floor) + shift`` is known exactly
+and ``z >= 0`` becomes a comparison of the integer acc with an integer: the ceiling of the boundary (the floor, and
+``<=``, where the scale is negative). Nothing is rounded on the way (Jia and Rinard, NeurIPS 2020, fold in float32).
+
+In the output layer, ``logit[c] > logit[d]`` means ``acc[c] + B[c] > acc[d] + B[d]`` with real B. Since acc is an
+integer, only the integer parts of B and the *order* of the fractional parts matter. So the integer bias is the integer
+part, shifted, plus the rank of the fractional part: the arg max and its ties come out the same for every input.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cmp_to_key
+from itertools import pairwise
+from math import isfinite
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
+from bnnhw.model.layers import Hidden
+from bnnhw.nn.network import HiddenLayer, Network, OutputLayer
+from bnnhw.nn.norm import VARIANCE_FLOOR
+from bnnhw.nn.weights import BinConv2d
+from bnnhw.train.surd import ceil_sum, floor_sum, sign
+
+Weights = npt.NDArray[np.int8]
+
+
+class LoweringError(ValueError):
+    """A network whose parameters have no exact meaning; the message says which one and what to do."""
+
+
+def rationals(values: Tensor, what: str) -> list[Fraction]:
+    """The exact rational value of each float; LoweringError for one that is not finite."""
+    numbers = values.detach().double().reshape(-1).tolist()
+    for index, number in enumerate(numbers):
+        if not isfinite(number):
+            raise LoweringError(f"{what} of channel {index} is {number}: training diverged, lower the learning rate")
+    return [Fraction(number) for number in numbers]
+
+
+def variances(values: Tensor, what: str) -> list[Fraction]:
+    """Exact ``var + floor`` of each channel; LoweringError for one that is not positive."""
+    exact = [variance + Fraction(VARIANCE_FLOOR) for variance in rationals(values, what)]
+    for index, variance in enumerate(exact):
+        if variance <= 0:
+            raise LoweringError(f"{what} of channel {index} is negative: calibrate the network again")
+    return exact
+
+
+def integer_threshold(
+    scale: Fraction, shift: Fraction, mean: Fraction, variance: Fraction, low: int, high: int
+) -> tuple[int, bool]:
+    """``(t, less_equal)`` such that, for every integer acc in low..high, ``scale * (acc - mean) / sqrt(variance) +
+    shift >= 0`` exactly when ``acc <= t`` (if less_equal) or ``acc >= t``.
+
+    t is clipped to low..high+1 (low-1..high for ``<=``), which keeps channels that never change within int32.
+    """
+    if scale == 0:
+        return (low if shift >= 0 else high + 1), False
+    slope = -shift / scale
+    if scale > 0:
+        return min(max(ceil_sum(mean, slope, variance), low), high + 1), False
+    return min(max(floor_sum(mean, slope, variance), low - 1), high), True
+
+
+def integer_biases(
+    mean: list[Fraction], slope: list[Fraction], variance: Fraction, reach: int
+) -> tuple[npt.NDArray[np.int32], int]:
+    """``(bias, shift)`` for real offsets ``B[c] = slope[c] * sqrt(variance) - mean[c]``.
+
+    For all integers acc[c] in -reach..reach, comparing ``(acc[c] << shift) + bias[c]`` with that of d gives the same
+    answer (<, =, >) as comparing ``acc[c] + B[c]`` with ``acc[d] + B[d]``, except between classes that both can never
+    win. Biases are relative to the largest integer part; those that can never win are clipped.
+    """
+    whole = [floor_sum(-m, s, variance) for m, s in zip(mean, slope, strict=True)]
+
+    def compare(c: int, d: int) -> int:
+        return sign((-mean[c] - whole[c]) - (-mean[d] - whole[d]), slope[c] - slope[d], variance)
+
+    order = sorted(range(len(mean)), key=cmp_to_key(compare))
+    rank = [0] * len(mean)
+    for before, after in pairwise(order):
+        rank[after] = rank[before] + (compare(before, after) != 0)
+    shift = rank[order[-1]].bit_length()
+    top, lowest = max(whole), -2 * reach - 2
+    biases = [(max(part - top, lowest) << shift) + r for part, r in zip(whole, rank, strict=True)]
+    return np.array(biases, np.int32), shift
+
+
+def _ternary(layer: HiddenLayer | OutputLayer, where: str) -> Weights:
+    latent = layer.weighted.weights
+    for name, values in (("latent weight", latent.latent), ("mask", latent.mask)):
+        if not bool(values.isfinite().all()):
+            raise LoweringError(f"{where}: a {name} is not finite: training diverged, lower the learning rate")
+    weights: Weights = layer.weighted.weights().detach().cpu().numpy().astype(np.int8)
+    return weights
+
+
+def _hidden(layer: HiddenLayer, highest: int, where: str) -> list[Hidden]:
+    weights, norm = _ternary(layer, where), layer.norm
+    rows = weights.reshape(len(weights), -1).astype(np.int64)
+    low, high = np.minimum(rows, 0).sum(axis=1) * highest, np.maximum(rows, 0).sum(axis=1) * highest
+    parameters = zip(
+        rationals(norm.scale, f"{where}: batch-norm scale"),
+        rationals(norm.shift, f"{where}: batch-norm shift"),
+        rationals(norm.mean, f"{where}: batch-norm mean"),
+        variances(norm.var, f"{where}: batch-norm variance"),
+        low.tolist(),
+        high.tolist(),
+        strict=True,
+    )
+    made = [integer_threshold(*channel) for channel in parameters]
+    threshold = np.array([t for t, _ in made], np.int32)
+    less_equal = np.array([flipped for _, flipped in made], bool)
+    if not isinstance(layer.weighted, BinConv2d):
+        return [Dense(weights, threshold, less_equal)]
+    stride, padding = layer.weighted.stride, layer.weighted.padding
+    layers: list[Hidden] = [Conv(weights, threshold, less_equal, (stride, stride), (padding, padding))]
+    if layer.pool is not None:
+        kernel, step = layer.pool.kernel, layer.pool.stride
+        conjunctive = less_equal if layer.pool_first else np.zeros(len(weights), bool)
+        layers.append(MaxPool((kernel, kernel), (step, step), conjunctive))
+    return layers
+
+
+def _output(layer: OutputLayer, where: str) -> Output:
+    weights, norm = _ternary(layer, where), layer.norm
+    (scale,) = rationals(norm.scale, f"{where}: batch-norm scale")
+    (variance,) = variances(norm.var, f"{where}: batch-norm variance")
+    shift = rationals(norm.shift, f"{where}: batch-norm shift")
+    mean = rationals(norm.mean, f"{where}: batch-norm mean")
+    if scale == 0:
+        zeros = [Fraction(0)] * len(mean)
+        bias, bits = integer_biases([-value for value in shift], zeros, variance, 0)
+        return Output(np.zeros_like(weights), bias, bits)
+    slope = [value / scale for value in shift]
+    if scale < 0:
+        weights, mean, slope = -weights, [-value for value in mean], [-value for value in slope]
+    bias, bits = integer_biases(mean, slope, variance, int(np.abs(weights).sum(axis=1, dtype=np.int64).max()))
+    return Output(weights, bias, bits)
+
+
+def lower(network: Network) -> IntegerModel:
+    """The IntegerModel with the bits and the class of ``network`` in eval mode, in exact arithmetic.
+
+    Raises LoweringError when a parameter is not finite or a variance is negative. The network is not changed.
+    """
+    quantizer = network.quantizer
+    thresholds = quantizer.thresholds.cpu().numpy()
+    first = Quantizer(network.shape, thresholds, quantizer.pixel_min, quantizer.pixel_max)
+    hidden: list[Hidden] = []
+    highest = quantizer.levels
+    for index, layer in enumerate(network.layers):
+        where = f"layer {index + 1}"
+        if isinstance(layer, OutputLayer):
+            return IntegerModel(first, tuple(hidden), _output(layer, where))
+        hidden += _hidden(layer, highest, where)
+        highest = 1
+    raise LoweringError("the network has no output layer")

@@ -1,0 +1,74 @@
+import numpy as np
+import numpy.typing as npt
+
+_Geometry = tuple[int, int, int, int, int, int, int, int, int]
+_Limits = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None
+_Levels = npt.NDArray[np.uint8] | npt.NDArray[np.int16] | npt.NDArray[np.int32]
+_Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.int32]
+
+def instruction_sets() -> list[str]: ...
+def instruction_set() -> str: ...
+def select_instruction_set(name: str) -> bool: ...
+def ternary_dense(
+    activations: npt.NDArray[np.uint64],
+    images: int,
+    weights: npt.NDArray[np.uint64],
+    outputs: int,
+    count: int,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: _Limits,
+    threads: int,
+) -> None: ...
+def ternary_conv(
+    activations: npt.NDArray[np.uint64],
+    images: int,
+    window: _Geometry,
+    weights: npt.NDArray[np.uint64],
+    outputs: int,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: _Limits,
+    threads: int,
+) -> None: ...
+def level_conv(
+    levels: _Levels,
+    images: int,
+    window: _Geometry,
+    weights: npt.NDArray[np.int16],
+    outputs: int,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: _Limits,
+    threads: int,
+) -> None: ...
+def max_pool(
+    bits: npt.NDArray[np.uint64],
+    images: int,
+    window: _Geometry,
+    conjunctive: npt.NDArray[np.uint64],
+    pooled: npt.NDArray[np.uint64],
+    threads: int,
+) -> None: ...
+def quantize(
+    pixels: _Pixels,
+    shape: tuple[int, int, int, int],
+    thresholds: npt.NDArray[np.int32],
+    levels: _Levels,
+    threads: int,
+) -> None: ...
+def quantize_bits(
+    pixels: _Pixels,
+    shape: tuple[int, int, int, int],
+    thresholds: npt.NDArray[np.int32],
+    bits: npt.NDArray[np.uint64],
+    threads: int,
+) -> None: ...
+def scores_argmax(
+    sums: npt.NDArray[np.int32],
+    images: int,
+    bias: npt.NDArray[np.int32],
+    shift: int,
+    scores: npt.NDArray[np.int64],
+    winners: npt.NDArray[np.int64],
+) -> None: ...

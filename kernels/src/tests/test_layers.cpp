@@ -1,0 +1,328 @@
+// Every layer against its definition, bit by bit, on shapes around word and block boundaries, with every instruction
+// set this processor has. Each array is exactly as large as the interface says, so that the address sanitizer sees
+// any access past its end.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "layers.hpp"
+#include "parallel.hpp"
+
+using namespace bnnhw::kernels;
+
+namespace {
+
+#define CHECK(condition)                                                             \
+  do {                                                                               \
+    if (!(condition)) {                                                              \
+      std::fprintf(stderr, "%s:%d: %s is false\n", __FILE__, __LINE__, #condition);  \
+      std::exit(1);                                                                  \
+    }                                                                                \
+  } while (false)
+
+std::mt19937_64 random_words(20240607);
+
+std::size_t below(std::size_t limit) { return static_cast<std::size_t>(random_words() % limit); }
+
+// Words that keep their own copy of exactly the right size.
+std::vector<std::uint64_t> pack(const std::vector<bool>& bits, std::size_t images) {
+  const std::size_t count = bits.size() / images;
+  std::vector<std::uint64_t> words(images * words_for(count));
+  for (std::size_t n = 0; n < images; ++n) {
+    for (std::size_t k = 0; k < count; ++k) {
+      words[n * words_for(count) + k / 64] |= std::uint64_t{bits[n * count + k]} << (k % 64);
+    }
+  }
+  return words;
+}
+
+std::vector<bool> random_bits(std::size_t count) {
+  std::vector<bool> bits(count);
+  for (std::size_t i = 0; i < count; ++i) bits[i] = below(2) == 1;
+  return bits;
+}
+
+// A layer with random ternary weights [outputs][patch] and thresholds, in plain and in kernel layout.
+struct Layer {
+  Layer(std::size_t outs, std::size_t patch, std::size_t positions, int largest)
+      : outputs(outs), inputs(patch), weights(outs * patch), limits(positions * blocks_for(outs) * kLanes, 1),
+        flips(blocks_for(outs)), planes(blocks_for(outs) * words_for(patch) * 2 * kLanes),
+        values(blocks_for(outs) * ((patch + 1) / 2) * kLanes * 2) {
+    for (std::size_t o = 0; o < outputs; ++o) {
+      if (below(2) == 1) flips[o / kLanes] = static_cast<std::uint8_t>(flips[o / kLanes] | 1u << o % kLanes);
+      for (std::size_t p = 0; p < positions; ++p) {
+        const int limit = static_cast<int>(below(8)) * largest - 3 * largest;
+        const int extreme = below(2) == 1 ? INT32_MAX : -INT32_MAX;
+        limits[p * blocks_for(outs) * kLanes + o] = below(8) == 0 ? extreme : limit;
+      }
+      for (std::size_t k = 0; k < inputs; ++k) {
+        const int w = static_cast<int>(below(3)) - 1;
+        weights[o * inputs + k] = w;
+        const std::size_t pair = o / kLanes * ((inputs + 1) / 2) + k / 2;
+        values[(pair * kLanes + o % kLanes) * 2 + k % 2] = static_cast<std::int16_t>(w);
+        const std::size_t word = (o / kLanes * words_for(inputs) + k / 64) * 2 + (w < 0 ? 1 : 0);
+        if (w != 0) planes[word * kLanes + o % kLanes] |= std::uint64_t{1} << (k % 64);
+      }
+    }
+  }
+
+  bool bit(std::size_t position, std::size_t o, std::int64_t sum) const {
+    const bool reached = sum >= limits[position * blocks_for(outputs) * kLanes + o];
+    return reached != ((flips[o / kLanes] >> o % kLanes & 1) == 1);
+  }
+
+  std::size_t outputs, inputs;
+  std::vector<int> weights;
+  std::vector<std::int32_t> limits;
+  std::vector<std::uint8_t> flips;
+  std::vector<std::uint64_t> planes;
+  std::vector<std::int16_t> values;
+};
+
+// The sum at one output position, from the definition. value(k) is input k of the image.
+template <class Value>
+std::int64_t sum_at(const Layer& layer, const Window& w, std::size_t position, std::size_t o, const Value& value) {
+  std::int64_t sum = 0;
+  for (std::size_t ky = 0; ky < w.kernel_h; ++ky) {
+    for (std::size_t kx = 0; kx < w.kernel_w; ++kx) {
+      const std::size_t y = position / w.columns() * w.stride_h + ky;
+      const std::size_t x = position % w.columns() * w.stride_w + kx;
+      if (y < w.pad_h || y >= w.pad_h + w.height || x < w.pad_w || x >= w.pad_w + w.width) continue;
+      for (std::size_t c = 0; c < w.channels; ++c) {
+        const std::int64_t a = value(((y - w.pad_h) * w.width + x - w.pad_w) * w.channels + c);
+        sum += a * layer.weights[o * layer.inputs + (ky * w.kernel_w + kx) * w.channels + c];
+      }
+    }
+  }
+  return sum;
+}
+
+// Runs `run` once for sums and once for bits, and compares both with the definition.
+template <class Value, class Run>
+void check_layer(const Layer& layer, const Window& w, std::size_t images, const Value& value, const Run& run) {
+  const std::size_t positions = w.positions();
+  const std::size_t words = words_for(positions * layer.outputs);
+  const std::size_t lanes = blocks_for(layer.outputs) * kLanes;
+  const Thresholds thresholds{layer.limits.data(), layer.limits.size() == lanes ? 0 : lanes, layer.flips.data()};
+  std::vector<std::int32_t> sums(images * positions * layer.outputs, -77);
+  std::vector<std::uint64_t> bits(images * words);
+  run(Result{sums.data(), nullptr, nullptr});
+  run(Result{nullptr, bits.data(), &thresholds});
+  std::vector<bool> expected(images * positions * layer.outputs);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const std::size_t image = i / layer.outputs / positions;
+    const std::size_t position = i / layer.outputs % positions;
+    const std::int64_t sum =
+        sum_at(layer, w, position, i % layer.outputs, [&](std::size_t k) { return value(image * w.image() + k); });
+    CHECK(sums[i] == sum);
+    expected[i] = layer.bit(thresholds.position_stride == 0 ? 0 : position, i % layer.outputs, sum);
+  }
+  CHECK(bits == pack(expected, images));
+}
+
+Window random_window(bool padded) {
+  static const std::size_t channels[] = {1, 2, 5, 16, 63, 64, 65, 130};
+  Window w{};
+  w.channels = channels[below(8)];
+  w.kernel_h = 1 + below(4);
+  w.kernel_w = 1 + below(4);
+  w.stride_h = 1 + below(3);
+  w.stride_w = 1 + below(3);
+  w.pad_h = padded ? below(w.kernel_h + 1) : 0;
+  w.pad_w = padded ? below(w.kernel_w + 1) : 0;
+  w.height = (w.kernel_h > 2 * w.pad_h ? w.kernel_h - 2 * w.pad_h : 1) + below(5);
+  w.width = (w.kernel_w > 2 * w.pad_w ? w.kernel_w - 2 * w.pad_w : 1) + below(5);
+  return w;
+}
+
+std::size_t random_outputs() {
+  static const std::size_t outputs[] = {1, 7, 8, 9, 63, 64, 65, 72};
+  return outputs[below(8)];
+}
+
+void test_bit_ranges() {
+  for (int round = 0; round < 4000; ++round) {
+    const std::size_t count = 1 + below(200);
+    const std::size_t from = below(140);
+    const std::size_t to = below(140);
+    const std::vector<bool> bits = random_bits(from + count);
+    std::vector<std::uint64_t> source = pack(bits, 1);
+    source.push_back(random_words());
+    std::vector<std::uint64_t> target(words_for(to + count));
+    or_range(target.data(), to, source.data(), from, count);
+    std::vector<bool> expected(to + count);
+    for (std::size_t i = 0; i < count; ++i) expected[to + i] = bits[from + i];
+    CHECK(target == pack(expected, 1));
+  }
+}
+
+void test_dense() {
+  for (const std::size_t inputs : {1, 2, 63, 64, 65, 127, 128, 129, 31 * 64, 31 * 64 + 1, 70 * 64 - 1}) {
+    for (const std::size_t images : {1, 3, 67}) {
+      const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
+      const Layer layer(random_outputs(), inputs, 1, 1);
+      const std::vector<bool> bits = random_bits(images * inputs);
+      const std::vector<std::uint64_t> words = pack(bits, images);
+      const TernaryWeights weights{layer.planes.data(), layer.outputs, words_for(inputs)};
+      check_layer(
+          layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
+          [&](const Result& result) { ternary_dense(words.data(), images, weights, result, 2); });
+    }
+  }
+}
+
+void test_ternary_conv() {
+  for (int round = 0; round < 60; ++round) {
+    const Window w = random_window(true);
+    const std::size_t images = 1 + below(3);
+    const Layer layer(random_outputs(), w.patch(), below(2) == 1 ? w.positions() : 1, 1);
+    const std::vector<bool> bits = random_bits(images * w.image());
+    const std::vector<std::uint64_t> words = pack(bits, images);
+    const TernaryWeights weights{layer.planes.data(), layer.outputs, words_for(w.patch())};
+    check_layer(
+        layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
+        [&](const Result& result) { ternary_conv(words.data(), images, w, weights, result, 3); });
+  }
+}
+
+template <class Level>
+void test_level_conv(int largest) {
+  for (int round = 0; round < 30; ++round) {
+    const Window w = random_window(true);
+    const std::size_t images = 1 + below(3);
+    const Layer layer(random_outputs(), w.patch(), below(2) == 1 ? w.positions() : 1, largest);
+    std::vector<Level> levels(images * w.image());
+    for (Level& level : levels) level = static_cast<Level>(below(static_cast<std::size_t>(largest) + 1));
+    const LevelWeights weights{layer.values.data(), layer.outputs, (w.patch() + 1) / 2};
+    check_layer(
+        layer, w, images, [&](std::size_t k) { return std::int64_t{levels[k]}; },
+        [&](const Result& result) { level_conv(levels.data(), images, w, weights, result, 3); });
+  }
+}
+
+void test_max_pool() {
+  for (int round = 0; round < 200; ++round) {
+    const Window w = random_window(false);
+    const std::size_t images = 1 + below(3);
+    const std::vector<bool> bits = random_bits(images * w.image());
+    const std::vector<bool> conjunctive = random_bits(w.channels);
+    std::vector<bool> expected;
+    for (std::size_t i = 0; i < images * w.positions() * w.channels; ++i) {
+      const std::size_t c = i % w.channels;
+      const std::size_t position = i / w.channels % w.positions();
+      const std::size_t image = i / w.channels / w.positions();
+      std::size_t ones = 0;
+      for (std::size_t ky = 0; ky < w.kernel_h; ++ky) {
+        for (std::size_t kx = 0; kx < w.kernel_w; ++kx) {
+          const std::size_t y = position / w.columns() * w.stride_h + ky;
+          const std::size_t x = position % w.columns() * w.stride_w + kx;
+          ones += bits[image * w.image() + (y * w.width + x) * w.channels + c] ? 1 : 0;
+        }
+      }
+      expected.push_back(conjunctive[c] ? ones == w.kernel_h * w.kernel_w : ones > 0);
+    }
+    const std::vector<std::uint64_t> words = pack(bits, images);
+    const std::vector<std::uint64_t> directions = pack(conjunctive, 1);
+    std::vector<std::uint64_t> pooled(images * words_for(w.positions() * w.channels));
+    max_pool(words.data(), images, w, directions.data(), pooled.data(), 2);
+    CHECK(pooled == pack(expected, images));
+  }
+}
+
+template <class Pixel>
+void test_quantize(int lowest) {
+  for (int round = 0; round < 100; ++round) {
+    const std::size_t images = 1 + below(3);
+    const std::size_t channels = 1 + below(3);
+    const std::size_t height = 1 + below(9);
+    const std::size_t width = 1 + below(9);
+    const std::size_t count = 1 + below(3);
+    const bool by_channel = below(2) == 1;
+    const bool by_row = below(2) == 1;
+    const bool by_column = below(2) == 1;
+    const std::size_t rows = by_row ? height : 1;
+    const std::size_t columns = by_column ? width : 1;
+    std::vector<std::int32_t> values((by_channel ? channels : 1) * rows * columns * count);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::int32_t previous = i % count == 0 ? lowest : values[i - 1];
+      values[i] = previous + static_cast<std::int32_t>(below(100));
+    }
+    const PixelThresholds thresholds{values.data(), count, by_channel ? rows * columns * count : 0,
+                                     by_row ? columns * count : 0, by_column ? count : 0};
+    const std::size_t image = channels * height * width;
+    std::vector<Pixel> pixels(images * image);
+    for (Pixel& pixel : pixels) pixel = static_cast<Pixel>(lowest + static_cast<int>(below(256)));
+    std::vector<std::uint8_t> expected(images * image);
+    std::vector<bool> first(images * image);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const std::size_t c = i % channels;
+      const std::size_t y = i / channels / width % height;
+      const std::size_t x = i / channels % width;
+      const std::size_t n = i / image;
+      const std::int32_t pixel = pixels[n * image + (c * height + y) * width + x];
+      const std::size_t at = ((by_channel ? c : 0) * rows + (by_row ? y : 0)) * columns + (by_column ? x : 0);
+      for (std::size_t j = 0; j < count; ++j) expected[i] += pixel >= values[at * count + j] ? 1 : 0;
+      first[i] = pixel >= values[at * count];
+    }
+    std::vector<std::uint8_t> levels(images * image);
+    quantize(pixels.data(), images, channels, height, width, thresholds, levels.data(), 2);
+    CHECK(levels == expected);
+    std::vector<std::uint64_t> bits(images * words_for(image));
+    quantize_bits(pixels.data(), images, channels, height, width, thresholds, bits.data(), 2);
+    CHECK(bits == pack(first, images));
+  }
+}
+
+void test_scores() {
+  const std::vector<std::int32_t> sums{1, 2, 2, INT32_MIN, INT32_MAX, -1};
+  const std::vector<std::int32_t> bias{4, 0, 0};
+  std::vector<std::int64_t> scores(6);
+  std::vector<std::int64_t> winners(2);
+  scores_argmax(sums.data(), 2, 3, bias.data(), 2, scores.data(), winners.data());
+  CHECK((scores == std::vector<std::int64_t>{8, 8, 8, 4 * std::int64_t{INT32_MIN} + 4, 4 * std::int64_t{INT32_MAX}, -4}));
+  CHECK((winners == std::vector<std::int64_t>{0, 1}));
+}
+
+void test_parallel_rows() {
+  std::vector<int> visits(1001);
+  parallel_rows(visits.size(), 7, std::uint64_t{1} << 20, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) ++visits[i];
+  });
+  CHECK(visits == std::vector<int>(1001, 1));
+  bool thrown = false;
+  try {
+    parallel_rows(100, 4, std::uint64_t{1} << 20, [](std::size_t begin, std::size_t) {
+      if (begin > 0) throw std::runtime_error("of a worker");
+    });
+  } catch (const std::runtime_error& error) {
+    thrown = error.what() == std::string("of a worker");
+  }
+  CHECK(thrown);
+}
+
+}  // namespace
+
+int main() {
+  test_bit_ranges();
+  test_parallel_rows();
+  test_scores();
+  test_max_pool();
+  test_quantize<std::uint8_t>(0);
+  test_quantize<std::int32_t>(-100);
+  CHECK(!select_instruction_set("none"));
+  CHECK(select_instruction_set("portable"));
+  for (const InstructionSet* set : available_instruction_sets()) {
+    CHECK(select_instruction_set(set->name));
+    test_dense();
+    test_ternary_conv();
+    test_level_conv<std::uint8_t>(255);
+    test_level_conv<std::int16_t>(32767);
+    test_level_conv<std::int32_t>(100000);
+    std::printf("%s: every layer follows its definition\n", set->name);
+  }
+  return 0;
+}

@@ -1,0 +1,68 @@
+"""Dense layer on bits: ``sum[n, o] = popcount(a[n] & positive[o]) - popcount(a[n] & negative[o])``.
+
+That is ``weights @ a`` for weights in {-1, 0, +1} and bits in {0, 1}. With thresholds, the sums become bits without
+ever being stored.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bnnhw.kernels import _cpu
+from bnnhw.kernels.packed_bits import PackedBits, empty_bits, images_of, pack
+from bnnhw.kernels.threads import check_threads
+from bnnhw.kernels.thresholds import Thresholds, thresholds_oracle
+from bnnhw.kernels.weights import TernaryWeights
+
+
+def ternary_dense(activations: PackedBits, weights: TernaryWeights, threads: int = 1) -> npt.NDArray[np.int32]:
+    """Sums int32[N, outputs] of activations [N] of ``weights.inputs`` bits; ValueError if they do not fit."""
+    images = images_of(activations, weights.inputs, "activations")
+    sums = np.empty((images, weights.outputs), np.int32)
+    _cpu.ternary_dense(
+        activations.words,
+        images,
+        weights.planes,
+        weights.outputs,
+        weights.inputs,
+        sums,
+        None,
+        None,
+        check_threads(threads),
+    )
+    return sums
+
+
+def ternary_dense_oracle(activations: PackedBits, weights: TernaryWeights) -> npt.NDArray[np.int32]:
+    """`ternary_dense` as an integer matrix product."""
+    sums = activations.unpack().astype(np.int64) @ weights.unpack().astype(np.int64).T
+    return sums.astype(np.int32)
+
+
+def ternary_dense_threshold(
+    activations: PackedBits, weights: TernaryWeights, thresholds: Thresholds, threads: int = 1
+) -> PackedBits:
+    """Bits [N] of ``outputs`` bits: the sums of `ternary_dense`, compared; ValueError if shapes do not fit."""
+    images = images_of(activations, weights.inputs, "activations")
+    thresholds.check(weights.outputs, 1, 1)
+    bits = empty_bits(images, weights.outputs)
+    _cpu.ternary_dense(
+        activations.words,
+        images,
+        weights.planes,
+        weights.outputs,
+        weights.inputs,
+        None,
+        bits,
+        (thresholds.limits, thresholds.flips),
+        check_threads(threads),
+    )
+    return PackedBits(bits, weights.outputs)
+
+
+def ternary_dense_threshold_oracle(
+    activations: PackedBits, weights: TernaryWeights, thresholds: Thresholds
+) -> PackedBits:
+    """`ternary_dense_threshold` on the oracle's sums."""
+    return pack(thresholds_oracle(ternary_dense_oracle(activations, weights), thresholds))

@@ -1,0 +1,166 @@
+"""A compiled program equals reference inference, value by value, on every kind of model."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_models import models, random_model, random_pixels
+
+from bnnhw.inference import compile, first_difference
+from bnnhw.kernels import PackedBits, Thresholds, instruction_set
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, ModelError, Output, Quantizer, reference
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(models(), seeds, st.sampled_from(instruction_set.available()), st.sampled_from([1, 3, 1024]))
+def test_random_models(model, seed, name, batch):
+    pixels = random_pixels(np.random.default_rng(seed), model, 7)
+    program = compile(model, threads=1, batch=batch)
+    with instruction_set.using(name):
+        assert first_difference(model, program, pixels) is None
+        expected = reference.trace(model, pixels)
+        assert np.array_equal(program(pixels), expected.scores)
+        assert np.array_equal(program.predict(pixels), expected.predictions)
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.sampled_from([1, 2, 300]), st.integers(0, 1), st.sampled_from([3, 8]), seeds)
+def test_models_with_wide_layers(levels, hidden, channels, seed):
+    """Channel counts around word boundaries, strides, padding, pooling and per-position thresholds in one model."""
+    rng = np.random.default_rng(seed)
+
+    def weights(*shape):
+        return rng.integers(-1, 2, shape)
+
+    def limits(*shape):
+        return rng.integers(-6, 7, shape)
+
+    layers = [
+        Conv(weights(17, channels, 3, 3), limits(17, 9, 7), rng.random(17) < 0.5, (1, 1), (1, 0)),
+        MaxPool((2, 3), (2, 2), rng.random(17) < 0.5),
+        Conv(weights(65, 17, 3, 2), limits(65), rng.random(65) < 0.5, (2, 1), (2, 1)),
+        *([Dense(weights(70, 65 * 3 * 4), limits(70), rng.random(70) < 0.5)] * hidden),
+    ]
+    thresholds = np.sort(rng.integers(-50, 51, (levels, 1, 9, 9)), axis=0)
+    last = 70 if hidden else 65 * 3 * 4
+    model = IntegerModel(
+        Quantizer((channels, 9, 9), thresholds, -50, 50), tuple(layers), Output(weights(10, last), limits(10), 2)
+    )
+    pixels = random_pixels(rng, model, 5)
+    program = compile(model)
+    assert first_difference(model, program, pixels) is None
+    assert np.array_equal(program(pixels), reference.scores(model, pixels))
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_a_model_without_hidden_layers(levels):
+    rng = np.random.default_rng(levels)
+    model = IntegerModel(
+        Quantizer((2, 3, 3), np.arange(1, levels + 1) * 60), (), Output(rng.integers(-1, 2, (4, 18)), [0, 1, -1, 0], 3)
+    )
+    pixels = random_pixels(rng, model, 50).astype(np.uint8)
+    assert np.array_equal(compile(model)(pixels), reference.scores(model, pixels))
+
+
+def test_ties_go_to_the_lowest_index():
+    model = IntegerModel(Quantizer((1, 1, 1), [1]), (), Output(np.zeros((4, 1), int), [1, 3, 3, 0]))
+    program = compile(model)
+    assert program(np.zeros((2, 1, 1, 1), np.uint8)).tolist() == [[1, 3, 3, 0]] * 2
+    assert program.predict(np.zeros((2, 1, 1, 1), np.uint8)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("extreme", [-(2**31), -(2**31) + 1, 2**31 - 2, 2**31 - 1])
+def test_extreme_thresholds(extreme):
+    flipped = np.array([False, True])
+    layers = (
+        Dense([[1, 1, -1], [1, -1, -1]], [extreme] * 2, flipped),
+        Dense(np.eye(2, dtype=int), [1, 1], [False] * 2),
+    )
+    model = IntegerModel(Quantizer((3, 1, 1), [1, 2]), layers, Output(np.eye(2, dtype=int), [0, 0]))
+    pixels = np.array([[0, 0, 2], [2, 2, 0], [1, 0, 1]], np.uint8)[:, :, None, None]
+    always = [int(extreme < 0), int(extreme > 0)]
+    assert compile(model)(pixels).tolist() == [always] * 3 == reference.scores(model, pixels).tolist()
+
+
+def test_no_images_give_no_scores():
+    model = random_model(np.random.default_rng(0), (1, 4, 4), classes=3)
+    program = compile(model)
+    assert program(np.zeros((0, 1, 4, 4), np.uint8)).shape == (0, 3)
+    assert program.predict(np.zeros((0, 1, 4, 4), np.uint8)).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64])
+def test_any_integer_type_and_layout_of_pixels(dtype):
+    rng = np.random.default_rng(3)
+    model = random_model(rng, (2, 4, 5), classes=3)
+    pixels = random_pixels(rng, model, 12).astype(dtype)
+    expected = reference.scores(model, pixels)
+    assert np.array_equal(compile(model)(pixels), expected)
+    assert np.array_equal(compile(model)(np.asfortranarray(pixels)), expected)
+    assert np.array_equal(compile(model)(pixels[::-2]), expected[::-2])
+
+
+def test_wrong_pixels_and_settings_are_refused():
+    model = random_model(np.random.default_rng(0), (1, 4, 4))
+    with pytest.raises(ModelError, match="shape"):
+        compile(model)(np.zeros((1, 4, 4), np.uint8))
+    with pytest.raises(ModelError, match=r"0\.\.12"):
+        compile(model).predict(np.full((1, 1, 4, 4), 13))
+    with pytest.raises(ModelError, match="integers"):
+        compile(model).trace(np.zeros((1, 1, 4, 4)))
+    for settings_ in ({"threads": 0}, {"batch": 0}):
+        with pytest.raises(ValueError, match="1 or more"):
+            compile(model, **settings_)
+
+
+def test_threads_may_share_a_program_and_do_not_change_results():
+    rng = np.random.default_rng(9)
+    model = random_model(rng, (3, 9, 9), levels=2, hidden=3)
+    pixels = random_pixels(rng, model, 400)
+    expected = reference.scores(model, pixels)
+    program = compile(model, threads=4, batch=150)
+    found = [None] * 4
+
+    def run(k):
+        found[k] = program(pixels)
+
+    workers = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(np.array_equal(scores, expected) for scores in found)
+
+
+def test_the_first_wrong_bit_is_found():
+    """A program with one threshold changed differs in that layer and channel, and nowhere before."""
+    rng = np.random.default_rng(4)
+    layers = (
+        Conv(rng.integers(-1, 2, (5, 1, 2, 2)), [0] * 5, [False] * 5),
+        Dense(rng.integers(-1, 2, (6, 45)), [0] * 6, [False] * 6),
+    )
+    model = IntegerModel(Quantizer((1, 4, 4), [128]), layers, Output(rng.integers(-1, 2, (2, 6)), [0, 0]))
+    pixels = random_pixels(rng, model, 30)
+    program = compile(model)
+    step = program.hidden[1]
+    threshold = np.array([0, 0, 0, 1, 0, 0], np.int32)
+    object.__setattr__(step, "thresholds", Thresholds(threshold, np.zeros(6, bool)))
+    found = first_difference(model, program, pixels)
+    sums = reference.trace(model, pixels).accumulators[1][:, 3, 0, 0]
+    assert found is not None
+    assert found.where == "layer 2 (dense)"
+    assert found.index == (int(np.flatnonzero(sums == 0)[0]), 3, 0, 0)
+    assert (found.expected, found.actual) == (1, 0)
+
+
+def test_activations_stay_packed_between_layers():
+    model = random_model(np.random.default_rng(2), (1, 5, 5), hidden=3)
+    program = compile(model)
+    activation = program.quantize(random_pixels(np.random.default_rng(1), model, 4), 1)
+    for step in program.hidden:
+        activation = step(activation, 1)
+        assert isinstance(activation, PackedBits)

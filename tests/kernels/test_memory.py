@@ -1,0 +1,38 @@
+"""The C++ module itself refuses arrays smaller than the geometry it is told, instead of reading past them."""
+
+import numpy as np
+import pytest
+
+from bnnhw.kernels import _cpu
+
+WORD = np.zeros((1, 1), np.uint64)
+PLANES = np.zeros((1, 1, 2, 8), np.uint64)
+
+
+def sums(*shape):
+    return np.zeros(shape, np.int32)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: _cpu.ternary_dense(WORD, 2, PLANES, 8, 64, sums(2, 8), None, None, 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES, 8, 65, sums(1, 8), None, None, 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES, 9, 64, sums(1, 9), None, None, 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES, 8, 64, sums(1, 7), None, None, 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES, 8, 64, None, None, None, 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES, 8, 64, None, WORD.copy(), (sums(1, 7), np.zeros(1, np.uint8)), 1),
+        lambda: _cpu.ternary_conv(WORD, 1, (1, 9, 9, 1, 1, 1, 1, 0, 0), PLANES, 8, sums(1, 81, 8), None, None, 1),
+        lambda: _cpu.ternary_conv(WORD, 1, (1, 2, 2, 3, 3, 1, 1, 0, 0), PLANES, 8, sums(1, 1, 8), None, None, 1),
+        lambda: _cpu.level_conv(
+            np.zeros(3, np.uint8), 1, (4, 1, 1, 1, 1, 1, 1, 0, 0), np.zeros(32, np.int16), 8, sums(8), None, None, 1
+        ),
+        lambda: _cpu.max_pool(WORD, 1, (65, 1, 1, 1, 1, 1, 1, 0, 0), WORD, WORD.copy(), 1),
+        lambda: _cpu.quantize(np.zeros(3, np.uint8), (1, 1, 2, 2), sums(1, 1, 1, 1), np.zeros(4, np.uint8), 1),
+        lambda: _cpu.quantize(np.zeros(4, np.uint8), (1, 1, 2, 2), sums(1, 3, 1, 1), np.zeros(4, np.uint8), 1),
+        lambda: _cpu.scores_argmax(sums(1, 3), 1, sums(2), 0, np.zeros(3, np.int64), np.zeros(1, np.int64)),
+    ],
+)
+def test_arrays_that_are_too_small_are_refused(call):
+    with pytest.raises(ValueError):
+        call()
