@@ -94,7 +94,7 @@ def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Pat
             "-o",
             str(fresh / "testbench"),
         ]
-        designs = [str(directory.resolve() / name) for name in sources]
+        designs = [str(directory / name) for name in sources]
         run_verilator([*options, *designs, str(fresh / "testbench.cpp")], fresh)
         shutil.rmtree(fresh / "objects")
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,7 +112,7 @@ def _run(binary: Path, directory: Path, values: npt.NDArray[np.uint32], beats: i
         header = np.array([len(values), values.shape[1], beats], "<u4")
         stimulus.write_bytes(header.tobytes() + values.astype("<u4").tobytes())
         # Memory files are named relative to the hardware's folder.
-        command = [str(binary.resolve()), str(stimulus), str(response), str(seed)]
+        command = [str(binary), str(stimulus), str(response), str(seed)]
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise HardwareError(f"the simulation of {directory} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
@@ -125,7 +125,8 @@ def simulate(directory: Path, pixels: npt.NDArray[np.integer], backpressure: int
     backpressure: seed (from 1) of random stalls on both streams; None keeps both streams ready. Refuses an export whose
     files are not those its manifest states.
     """
-    directory = Path(directory)
+    # Verilator and the simulation run in folders of their own, so a relative path would lose its meaning.
+    directory = Path(directory).resolve()
     model, manifest = verify_manifest(directory)
     if not len(pixels):
         raise HardwareError("no image to simulate: give at least one")

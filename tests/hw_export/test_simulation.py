@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,13 +74,14 @@ def test_hardware_equals_the_reference(build, target, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_random_networks_equal_the_reference(seed, tmp_path):
+def test_random_networks_equal_the_reference(seed, tmp_path, monkeypatch):
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), int(rng.integers(3, 7)), int(rng.integers(3, 7)))
     model = random_model(rng, shape, levels=int(rng.integers(1, 8)), hidden=4, classes=int(rng.integers(2, 11)))
     pixels = random_pixels(rng, model, 200)
-    export(model, tmp_path / "hw", target_cycles=int(rng.choice([1, 100, 4096])))
-    assert simulate(tmp_path / "hw", pixels, backpressure=seed).mismatches == 0
+    monkeypatch.chdir(tmp_path)
+    export(model, Path("out/hw"), target_cycles=int(rng.choice([1, 100, 4096])))
+    assert simulate(Path("out/hw"), pixels, backpressure=seed).mismatches == 0
 
 
 def forge(folder, name, change):
