@@ -1,8 +1,8 @@
 """Networks by name, for any image size and number of classes.
 
 ``conv-small`` and ``conv-large`` are the convolutional shapes that verification papers compare on (Wong and Kolter,
-ICML 2018; Xiao et al., ICLR 2019; Jia and Rinard, NeurIPS 2020), ``mnist-mlp`` the dense one (Narodytska et al., ICLR
-2020).
+ICML 2018; Xiao et al., ICLR 2019; Jia and Rinard, NeurIPS 2020), ``mnist-mlp`` is the dense one (Narodytska et al.,
+ICLR 2020).
 """
 
 from __future__ import annotations

@@ -25,13 +25,11 @@ _DIGITS = Recipe(
 )
 _MNIST = Recipe(
     quantizer=(102,),
-    epochs=25,
+    epochs=15,
     lr=1e-3,
     epsilon_ramp=4,
-    steps=2,
-    steps_ramp=18,
-    mask_decay=2e-5,
-    bound_decay=1e-5,
+    steps=1,
+    mask_decay=1e-5,
 )
 _BASE: dict[str, Recipe] = {
     "digits": _DIGITS,

@@ -68,6 +68,8 @@ void ternary_conv(const std::uint64_t* activations, std::size_t images, const Wi
     std::vector<std::uint64_t> patches(step * words);
     for (std::size_t n = begin; n < end; ++n) {
       std::copy_n(activations + n * image_words, image_words, image.begin());
+      std::size_t y = 0;
+      std::size_t x = 0;
       for (std::size_t first = 0; first < positions; first += step) {
         Tile tile{};
         tile.rows = std::min(step, positions - first);
@@ -78,8 +80,11 @@ void ternary_conv(const std::uint64_t* activations, std::size_t images, const Wi
         if (result.bits) tile.bits = result.bits + n * result_words;
         std::fill(patches.begin(), patches.end(), 0);
         for (std::size_t row = 0; row < tile.rows; ++row) {
-          const std::size_t position = first + row;
-          gather_patch(image.data(), window, position / columns, position % columns, patches.data() + row * words);
+          gather_patch(image.data(), window, y, x, patches.data() + row * words);
+          if (++x == columns) {
+            x = 0;
+            ++y;
+          }
         }
         finish_tile(lanes, outputs, result.thresholds, tile, scratch, [&](std::size_t block, std::int32_t* sums) {
           lanes.ternary(patches.data(), words, tile.rows, words, weights.planes + block * words * 2 * kLanes, sums);

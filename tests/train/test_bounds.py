@@ -30,11 +30,11 @@ def test_the_loss_sums_what_exceeds_the_slack_over_all_hidden_layers_but_the_fir
     expected = 0.0
     for layer, sums in list(zip(network.layers, seen, strict=True))[1:-1]:
         bounds = literal_bounds(layer, layer.norm.boundary(sums))
-        expected += float((bounds - 30).clamp(min=0).sum())
+        expected += (bounds - 30).clamp(min=0).sum().item()
     decay = BoundDecay(30)
     network(pixels, decay.observe)
     assert expected > 0
-    torch.testing.assert_close(float(decay.loss), expected)
+    torch.testing.assert_close(decay.loss.item(), expected)
     decay.loss.backward()
     assert network.hidden[1].norm.shift.grad.abs().sum() > 0
     assert network.hidden[1].weighted.weights.mask.grad.abs().sum() > 0
