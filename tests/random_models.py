@@ -18,7 +18,7 @@ def random_model(
     pixel_range: tuple[int, int] = (0, 12),
     per_position: bool = True,
 ) -> IntegerModel:
-    """A random model; convolutions while the image is larger than 1x1, with a dense or pooling layer now and then."""
+    """A random model; convolutions while the image is larger than 1x1, a dense or pooling layer now and then."""
     low, high = pixel_range
     sides = (levels, 1, 1, 1) if rng.random() < 0.7 else (levels, *shape)
     thresholds = np.sort(rng.integers(low, high + 2, sides), axis=0)
@@ -27,7 +27,7 @@ def random_model(
     current, highest = shape, levels
     while len(layers) < hidden:
         choice = rng.random()
-        if layers and current[1] > 1 and current[2] > 1 and choice < 0.25:
+        if highest == 1 and current[1] > 1 and current[2] > 1 and choice < 0.25:
             pool = MaxPool((2, 2), _pair(rng, 1, 2), rng.random(current[0]) < 0.3)
             layers.append(pool)
         elif current[1] > 1 and current[2] > 1 and choice < 0.75:

@@ -63,7 +63,7 @@ def accumulate(layer: Dense | Conv | Output, activations: npt.NDArray[np.generic
     a = activations.astype(np.int64)
     w = layer.weights.astype(np.int64)
     if not isinstance(layer, Conv):
-        accumulators: Integers = (a.reshape(a.shape[0], -1) @ w.T)[:, :, None, None]
+        accumulators: Integers = (a.reshape(a.shape[0], w.shape[1]) @ w.T)[:, :, None, None]
         return accumulators
     (stride_h, stride_w), (pad_h, pad_w) = layer.stride, layer.padding
     a = np.pad(a, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
@@ -123,7 +123,7 @@ def trace(model: IntegerModel, pixels: npt.ArrayLike) -> Trace:
     for layer in model.hidden:
         if isinstance(layer, MaxPool):
             accumulators.append(None)
-            bits.append(pool(layer, bits[-1]))
+            bits.append(pool(layer, activations.astype(np.bool_)))
         else:
             sums = accumulate(layer, activations)
             accumulators.append(sums)

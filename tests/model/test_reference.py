@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_models import models, random_pixels
+from random_models import models, random_model, random_pixels
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, ModelError, Output, Quantizer
 from bnnhw.model.reference import predict, quantize, scores, trace
@@ -85,6 +85,19 @@ def test_trace_keeps_every_layer():
     assert kept.bits[1].tolist() == [[[[True]]]]
     assert kept.scores.tolist() == [[1, 1]]
     assert kept.predictions.tolist() == [0]
+
+
+def test_pooling_may_come_first_where_levels_are_bits():
+    pool = MaxPool((1, 2), (1, 2), [False])
+    model = IntegerModel(Quantizer((1, 1, 4), [7]), (pool,), Output([[1, 0], [0, 1]], [0, 0]))
+    assert scores(model, np.array([[[[0, 9, 3, 2]]]])).tolist() == [[1, 0]]
+
+
+def test_no_images_give_no_scores():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        model = random_model(rng, (2, 4, 4), levels=1, hidden=3)
+        assert scores(model, np.zeros((0, 2, 4, 4), np.uint8)).shape == (0, model.classes)
 
 
 @pytest.mark.parametrize(
