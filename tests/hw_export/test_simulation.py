@@ -84,6 +84,16 @@ def test_random_networks_equal_the_reference(seed, tmp_path, monkeypatch):
     assert simulate(Path("out/hw"), pixels, backpressure=seed).mismatches == 0
 
 
+def test_designs_split_over_several_files_build(tmp_path, monkeypatch):
+    """What Verilator does by itself to large designs."""
+    monkeypatch.setattr("bnnhw.hw_export.simulation.VERILATOR_OPTIONS", ("-Wno-fatal", "--output-split", "1"))
+    rng = np.random.default_rng(0)
+    model = conv_net(rng)
+    pixels = random_pixels(rng, model, 20)
+    export(model, tmp_path / "hw")
+    assert simulate(tmp_path / "hw", pixels).mismatches == 0
+
+
 def forge(folder, name, change):
     """Change a file and let the manifest agree: what only simulation can find."""
     file = folder / name
