@@ -68,11 +68,10 @@ class Clauses:
             for b in range(len(right) + 1):
                 both = min(a + b, size)
                 if both:
-                    reached = [-left[a - 1]] * (a > 0) + [-right[b - 1]] * (b > 0)
+                    reached = [-literal for literal in left[:a][-1:] + right[:b][-1:]]
                     self.clauses.append([*reached, output[both - 1]])
                 if a + b < size:
-                    missed = [left[a]] * (a < len(left)) + [right[b]] * (b < len(right))
-                    self.clauses.append([*missed, -output[a + b]])
+                    self.clauses.append([*left[a : a + 1], *right[b : b + 1], -output[a + b]])
         return output
 
 
