@@ -29,7 +29,7 @@ lint: $(STAMP)
 # Each benchmark measures both sides in one run; the verifier's needs a model, which the demo leaves.
 bench: $(STAMP)
 	test -f runs/demo/model.bnn || $(MAKE) demo
-	$(BIN)/python benchmarks/inference_cpu.py
+	$(BIN)/python benchmarks/inference_cpu.py --threads 1 --clock cpu
 	$(BIN)/python benchmarks/verify_peers.py runs/demo/model.bnn --dataset digits --eps 0.1 --count 100
 
 # Recompile the C++ modules and renew the editable install's list of files.
