@@ -1,5 +1,5 @@
 // Forgetting lemmas. Lemmas of LBD 2 or less stay for good; up to LBD 6 they stay while they keep taking part in
-// conflicts; of the others, the worse half goes at every reduction unless just used (Audemard and Simon 2009; the
+// conflicts; of the others, the worst three quarters go at every reduction unless just used (Audemard and Simon 2009; the
 // tiers are due to Oh, "Between SAT and UNSAT: the fundamental difference in CDCL SAT", SAT 2015). Clauses that level
 // 0 satisfies go as well, and the survivors move to a new arena in order.
 #include <algorithm>
@@ -38,7 +38,7 @@ void Solver::reduce_clauses() {
     return left < right;
   };
   std::sort(candidates.begin(), candidates.end(), worse);
-  candidates.resize((candidates.size() + 1) / 2);
+  candidates.resize((3 * candidates.size() + 3) / 4);
   std::sort(candidates.begin(), candidates.end());
   statistics_.deleted += candidates.size();
   collect_garbage(candidates);

@@ -50,12 +50,23 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
     if (trail_.level_of(impossible.variable()) > 0) explanation.push_back(impossible);
     if (forced != undefined_literal) missing -= linear_.weight_of(constraint, side, forced);
   }
+  const std::uint32_t* const falsified_at = trail_.falsified_at();
+  const std::uint32_t root_size = trail_.size_up_to(0);
+  const Literal* const literals = linear_.literals(constraint);
+  // Whether a literal qualifies is close to a coin toss: written always, kept by arithmetic, it costs no mispredicted
+  // branch.
+  const std::size_t start = explanation.size();
+  explanation.resize(start + constraint.size);
+  Literal* end = explanation.data() + start;
   for (std::uint32_t i = 0; missing > 0; ++i) {
-    const Literal literal = linear_.literal(constraint, side, i);
-    if (trail_.value(literal) >= 0 || trail_.position_of(literal.variable()) >= before) continue;
-    missing -= linear_.weight(constraint, i);
-    if (trail_.level_of(literal.variable()) > 0) explanation.push_back(literal);
+    const Literal literal{literals[i].code ^ (side & 1u)};
+    const std::uint32_t position = falsified_at[literal.code];
+    const bool usable = position < before;
+    *end = literal;
+    end += usable && position >= root_size ? 1 : 0;
+    missing -= usable ? linear_.weight(constraint, i) : 0;
   }
+  explanation.resize(static_cast<std::size_t>(end - explanation.data()));
 }
 
 // False if the formula is found contradictory.

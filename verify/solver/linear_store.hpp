@@ -88,6 +88,8 @@ class LinearStore {
     const Constraint& constraint = constraints_[side >> 1];
     return (side & 1u) != 0 ? constraint.bound : constraint.total - constraint.bound + 1;
   }
+  // The constraint's literals as side 0 reads them.
+  const Literal* literals(const Constraint& constraint) const { return literals_.data() + constraint.begin; }
   // The i-th literal as the side reads it, and its weight.
   Literal literal(const Constraint& constraint, LinearSide side, std::uint32_t index) const {
     return Literal{literals_[constraint.begin + index].code ^ (side & 1u)};

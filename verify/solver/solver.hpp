@@ -126,8 +126,8 @@ class Solver {
 
   static constexpr std::uint64_t visits_per_work = 32;
   static constexpr std::uint64_t work_per_poll = 1u << 14;
-  static constexpr std::uint64_t first_reduction = 2000;
-  static constexpr std::uint64_t reduction_step = 100;
+  static constexpr std::uint64_t first_reduction = 500;
+  static constexpr std::uint64_t reduction_step = 30;
   static constexpr std::uint64_t conflicts_before_probing = 200;
   static constexpr std::uint64_t conflicts_between_simplifications = 2000;
 

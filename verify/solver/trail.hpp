@@ -1,7 +1,7 @@
 // The partial assignment: the value of every literal and the trail, the assigned literals in order, cut into decision
-// levels (MiniSat, Een and Sorensson 2003). Positions on the trail are kept for every variable because the
-// explanations of linear constraints are built late and may only use what was assigned before the literal they
-// explain.
+// levels (MiniSat, Een and Sorensson 2003). Positions on the trail are kept because the explanations of linear
+// constraints are built late and may only use what was assigned before the literal they explain; they are kept per
+// literal, so that "false, and early enough" is a single load and comparison in the loop that reads explanations off.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,8 @@ class Trail {
   void add_variable() {
     values_.push_back(0);
     values_.push_back(0);
+    falsified_at_.push_back(never);
+    falsified_at_.push_back(never);
     variables_.push_back(VariableState{});
   }
 
@@ -29,6 +31,10 @@ class Trail {
   Reason reason_of(Variable variable) const { return variables_[variable].reason; }
   void set_reason(Variable variable, Reason reason) { variables_[variable].reason = reason; }
   bool fixed(Literal literal) const { return assigned(literal) && level_of(literal.variable()) == 0; }
+
+  static constexpr std::uint32_t never = 0xFFFFFFFFu;
+  // By literal code: the trail position at which the literal became false; `never` if it is not.
+  const std::uint32_t* falsified_at() const { return falsified_at_.data(); }
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(literals_.size()); }
   Literal operator[](std::uint32_t position) const { return literals_[position]; }
@@ -46,6 +52,7 @@ class Trail {
   void push(Literal literal, Reason reason) {
     values_[literal.code] = 1;
     values_[(~literal).code] = -1;
+    falsified_at_[(~literal).code] = size();
     variables_[literal.variable()] = VariableState{level(), size(), reason};
     literals_.push_back(literal);
   }
@@ -55,12 +62,13 @@ class Trail {
     literals_.pop_back();
     values_[literal.code] = 0;
     values_[(~literal).code] = 0;
+    falsified_at_[(~literal).code] = never;
     return literal;
   }
 
   std::size_t memory_bytes() const {
     return values_.capacity() + variables_.capacity() * sizeof(VariableState) +
-           (literals_.capacity() + level_starts_.capacity()) * sizeof(std::uint32_t);
+           (falsified_at_.capacity() + literals_.capacity() + level_starts_.capacity()) * sizeof(std::uint32_t);
   }
 
  private:
@@ -71,6 +79,7 @@ class Trail {
   };
 
   std::vector<std::int8_t> values_;
+  std::vector<std::uint32_t> falsified_at_;
   std::vector<VariableState> variables_;
   std::vector<Literal> literals_;
   std::vector<std::uint32_t> level_starts_;
