@@ -1,8 +1,9 @@
 """Robustness queries of one model: our solver beside CaDiCaL 1.9.5 (through PySAT), the same formulas in one run.
 
-CaDiCaL gets each reified constraint as a two-directional totalizer (Bailleux and Boufkhad 2003), weights as repeated
-literals, built by the compiled PySAT interface; its time is split into encoding and solving because the encoding is
-Python's. Queries that bounds alone decide are left out. Answers must agree: exit status 1 if not.
+CaDiCaL gets the question through the independent route of cross-checks: each reified constraint as a two-directional
+totalizer (Bailleux and Boufkhad 2003), weights as repeated literals. Its time is split into encoding and solving
+because the encoding is Python's. Queries that bounds alone decide are left out. Answers must agree: exit status 1 if
+not.
 
     python benchmarks/verify_peers.py runs/demo/model.bnn --dataset digits --eps 0.1 --count 50
 """
@@ -16,63 +17,13 @@ import time
 from pathlib import Path
 from statistics import geometric_mean, median
 
-import numpy as np
 from pysat.solvers import Cadical195
 
 import bnnhw.data
-from bnnhw.model import load, reference
-from bnnhw.verify import LinfRobustness, build, pixel_radius
-from bnnhw.verify._solver import Solver
-from bnnhw.verify.bounds import propagate
-from bnnhw.verify.encode import encode
-
-
-class Clauses:
-    """Takes a query where the solver would, and writes it as clauses."""
-
-    def __init__(self) -> None:
-        self.variables = 0
-        self.clauses: list[list[int]] = []
-
-    def new_variables(self, count: int) -> int:
-        self.variables += count
-        return self.variables - count + 1
-
-    def add_clause(self, literals: list[int]) -> None:
-        self.clauses.append(literals)
-
-    def add_clauses(self, flat: np.ndarray) -> None:
-        for row in np.split(flat, np.nonzero(flat == 0)[0] + 1)[:-1]:
-            self.clauses.append(row[:-1].tolist())
-
-    def add_at_least_many(self, outs, starts, literals, weights, bounds) -> None:  # type: ignore[no-untyped-def]
-        for i, (out, bound) in enumerate(zip(outs.tolist(), bounds.tolist(), strict=True)):
-            row = slice(int(starts[i]), int(starts[i + 1]))
-            repeated = np.repeat(literals[row], 1 if weights is None else weights[row]).tolist()
-            if bound <= 0 or bound > len(repeated):
-                self.clauses.append([out if bound <= 0 else -out])
-                continue
-            count = self._totalizer(repeated, bound)
-            self.clauses += [[-out, count[bound - 1]], [out, -count[bound - 1]]]
-
-    def _totalizer(self, literals: list[int], most: int) -> list[int]:
-        """Sorted outputs: output[j] <-> more than j literals are true, for j < most."""
-        if len(literals) == 1:
-            return literals
-        half = len(literals) // 2
-        left, right = self._totalizer(literals[:half], most), self._totalizer(literals[half:], most)
-        size = min(most, len(left) + len(right))
-        first = self.new_variables(size)
-        output = list(range(first, first + size))
-        for a in range(len(left) + 1):
-            for b in range(len(right) + 1):
-                both = min(a + b, size)
-                if both:
-                    reached = [-literal for literal in left[:a][-1:] + right[:b][-1:]]
-                    self.clauses.append([*reached, output[both - 1]])
-                if a + b < size:
-                    self.clauses.append([*left[a : a + 1], *right[b : b + 1], -output[a + b]])
-        return output
+from bnnhw.model import load
+from bnnhw.verify import Keeps, build, formulate, linf_ball, pixel_radius
+from bnnhw.verify.check import ask
+from bnnhw.verify.cross_check import clauses_of
 
 
 def main() -> int:
@@ -90,19 +41,16 @@ def main() -> int:
     rows = []
     for index in range(min(arguments.count, len(data.test_images))):
         image, label = data.test_images[index], int(data.test_labels[index])
-        query = LinfRobustness(image, label, radius)
-        bounds = propagate(network, query)
-        if reference.predict(model, image[None])[0] != label or not bounds.rivals:
-            continue
+        question = linf_ball(image, radius, model.quantizer) & Keeps(label)
         begun = time.perf_counter()
-        ours = Solver(0)
-        encode(network, query, bounds, ours)
+        query = ask([network], question)
+        if query.clean_reaches or query.bound():
+            continue
+        query.encode()
         encoded = time.perf_counter()
-        answer = ours.solve().status
+        answer = query.solve().status
         solved = time.perf_counter()
-        peer = Clauses()
-        encode(network, query, bounds, peer)  # type: ignore[arg-type]
-        with Cadical195(bootstrap_with=peer.clauses) as cadical:
+        with Cadical195(bootstrap_with=clauses_of(formulate([network], question))) as cadical:
             peer_encoded = time.perf_counter()
             peer_answer = "sat" if cadical.solve() else "unsat"
             peer_solved = time.perf_counter()

@@ -53,6 +53,13 @@ class Solver:
     ) -> None:
         """Many `add_at_least`: constraint i has literals[starts[i]:starts[i + 1]], and weights alike."""
 
+    def read_knf(self, text: bytes) -> None:
+        """The formula that the text of a `.knf` file stands for; see `formula` for the format.
+
+        Only a solver without variables takes it; the file's numbers become the solver's. A malformed text raises
+        ValueError with the line.
+        """
+
     def set_bump_weight(self, variables: Iterable[int], weight: float) -> None:
         """Multiply the activity these variables gain per conflict; 0 < weight <= 1e6, 1 at first."""
 

@@ -37,7 +37,7 @@ def _start(model: bytes) -> None:
 
 def _ask(query: LinfRobustness, limits: Limits, seed: int) -> Verdict:
     assert _network is not None
-    return check(_network, query, limits, seed)
+    return check(_network, query.property(_network.quantizer), limits, seed)
 
 
 def verify_many(
@@ -105,7 +105,7 @@ def _decide(
     count = min(workers or os.cpu_count() or 1, max(1, len(queries)))
     if count == 1:
         for index, query in queries:
-            yield index, check(network, query, limits, seed)
+            yield index, check(network, query.property(network.quantizer), limits, seed)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(count, context, _start, (encode(network.model),))

@@ -1,26 +1,28 @@
-"""One query, cheapest stage first: clean prediction, exact bounds, solver. Each stage is exact and hands on a value.
+"""One question, cheapest stage first. Each stage is exact and hands on a value.
 
-A verdict of falsified is given only after reference inference, on the counterexample's pixels, has left the label; a
-counterexample that fails this replay is an error of ours and raised as such, never a verdict.
+clean prediction -> bounds -> (small budgets: enumeration) -> solver, briefly -> attack -> solver, to the end. The
+solver gets the first word before the attack because most questions that bounds leave open take it well under a
+millisecond; the attack then looks for what random search finds faster than proof. An answer of falsified is given only
+after reference inference, on the counterexample's pixels, has confirmed it; a counterexample that fails this replay is
+an error of ours and raised as such, never a verdict.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from bnnhw.model import reference
-from bnnhw.verify._solver import Solver
-from bnnhw.verify.bounds import propagate
-from bnnhw.verify.encode import decode, encode
+from bnnhw.model import Conv, reference
+from bnnhw.verify import _engine
 from bnnhw.verify.network import Integers, Network
-from bnnhw.verify.properties import LinfRobustness
+from bnnhw.verify.properties import Avoids, Keeps, NotUnanimouslyWrong, Property
 
 Status = Literal["robust", "falsified", "unknown"]
-Stage = Literal["clean", "bounds", "solver"]
+Stage = Literal["clean", "bounds", "enumeration", "attack", "solver"]
 
 
 class UnsoundnessError(RuntimeError):
@@ -36,9 +38,23 @@ class Limits:
     memory_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How much each stage may do before the next one takes over; no choice here changes an answer.
+
+    most_subsets: enumerate a budget's images if that means at most so many subsets of changes (about 0.1 microseconds
+    each). brief_conflicts: of the solver's first go. attack_evaluations: neighbours that the attack may look at (about
+    2 microseconds each on conv-small).
+    """
+
+    most_subsets: float = 1e8
+    brief_conflicts: int = 1000
+    attack_evaluations: int = 3000
+
+
 @dataclass(frozen=True, eq=False)
 class Counterexample:
-    """An image of the ball that the model does not give the label. image: int64[C, H, W]; predicted: its class."""
+    """An image of the region that violates the condition. image: int64[C, H, W]; predicted: the first model's class."""
 
     image: Integers
     predicted: int
@@ -49,7 +65,8 @@ class Verdict:
     """The answer to one query.
 
     status: robust, falsified or unknown; reason says why an unknown is one (time, conflicts, memory, interrupted).
-    stage: the stage that decided (or gave up). seconds: per stage. undecided: bits per hidden layer left by the bounds.
+    stage: the stage that decided (or gave up). seconds: per stage. undecided: bits per hidden layer left by the bounds,
+    of the first model. statistics: what the stages counted.
     """
 
     status: Status
@@ -61,45 +78,109 @@ class Verdict:
     statistics: dict[str, float] = field(default_factory=dict)
 
 
-def check(network: Network, query: LinfRobustness, limits: Limits = Limits(), seed: int = 0) -> Verdict:
-    """Decide one query exactly. Deterministic by ``seed`` but for the time limit."""
-    query.check(network.model)
-    started = time.perf_counter()
+def check(
+    networks: Network | Sequence[Network],
+    question: Property,
+    limits: Limits = Limits(),
+    seed: int = 0,
+    plan: Plan = Plan(),
+) -> Verdict:
+    """Decide one question exactly. Deterministic by ``seed`` but for the time limit."""
+    asked = [networks] if isinstance(networks, Network) else list(networks)
+    question.check([network.model for network in asked])
+    begun = time.perf_counter()
+    lap_begun = begun
     seconds: dict[str, float] = {}
+    statistics: dict[str, float] = {}
 
     def lap(stage: str) -> None:
-        seconds[stage] = time.perf_counter() - started - sum(seconds.values())
+        nonlocal lap_begun
+        now = time.perf_counter()
+        seconds[stage] = seconds.get(stage, 0.0) + now - lap_begun
+        lap_begun = now
 
-    predicted = int(reference.predict(network.model, query.image[None])[0])
+    def remaining() -> float | None:
+        return None if limits.seconds is None else max(0.0, limits.seconds - (time.perf_counter() - begun))
+
+    def verdict(status: Status, stage: Stage, image: list[int] | None = None, reason: str = "") -> Verdict:
+        undecided = tuple(query.undecided[0]) if stage != "clean" else ()
+        found = None if image is None else replay(asked, question, np.array(image, np.int64))
+        return Verdict(status, stage, reason, found, seconds, undecided, statistics)
+
+    query = ask(asked, question)
+    reaches = query.clean_reaches
     lap("clean")
-    if predicted != query.label:
-        found = Counterexample(query.image.astype(np.int64), predicted)
-        return Verdict("falsified", "clean", counterexample=found, seconds=seconds)
-    bounds = propagate(network, query)
+    if reaches:
+        return verdict("falsified", "clean", question.region.image.ravel().tolist())
+    excluded = query.bound()
     lap("bounds")
-    if not bounds.rivals:
-        return Verdict("robust", "bounds", seconds=seconds, undecided=bounds.undecided)
-    solver = Solver(seed)
-    inputs = encode(network, query, bounds, solver)
+    if excluded:
+        return verdict("robust", "bounds")
+    statistics["free_inputs"] = query.free_steps
+    if question.region.budget is not None:
+        listed = query.enumerate(plan.most_subsets, remaining())
+        lap("enumeration")
+        statistics.update(listed.statistics)
+        if listed.status == "found":
+            return verdict("falsified", "enumeration", listed.image)
+        if listed.status == "complete":
+            return verdict("robust", "enumeration")
+    bump = 1.3 if all(isinstance(next(iter(n.model.hidden), None), Conv) for n in asked) else 1.0
+    query.encode(seed, True, bump, bump)
     lap("encode")
-    remaining = None if limits.seconds is None else max(0.0, limits.seconds - sum(seconds.values()))
-    result = solver.solve(conflict_limit=limits.conflicts, time_limit=remaining, memory_limit=limits.memory_bytes)
+    brief = plan.brief_conflicts if limits.conflicts is None else min(plan.brief_conflicts, limits.conflicts)
+    answer = query.solve(brief, remaining(), limits.memory_bytes)
     lap("solve")
-    statistics = dict(solver.statistics()) | {"free_inputs": len(inputs.pixel)}
-    if result.status == "sat":
-        image = decode(network, query, inputs, solver.model())
-        found = replay(network, query, image)
-        return Verdict("falsified", "solver", "", found, seconds, bounds.undecided, statistics)
-    status: Status = "robust" if result.status == "unsat" else "unknown"
-    return Verdict(status, "solver", result.reason, None, seconds, bounds.undecided, statistics)
+    if answer.reason == "conflicts" and brief != limits.conflicts:
+        hit = query.attack(seed, plan.attack_evaluations, remaining())
+        lap("attack")
+        statistics.update(hit.statistics)
+        if hit.status == "found":
+            return verdict("falsified", "attack", hit.image)
+        left = None if limits.conflicts is None else limits.conflicts - brief
+        answer = query.solve(left, remaining(), limits.memory_bytes)
+        lap("solve")
+    statistics.update(answer.statistics)
+    if answer.status == "sat":
+        return verdict("falsified", "solver", answer.image)
+    return verdict("robust" if answer.status == "unsat" else "unknown", "solver", reason=answer.reason)
 
 
-def replay(network: Network, query: LinfRobustness, image: Integers) -> Counterexample:
-    """The counterexample that ``image`` is, by reference inference; UnsoundnessError where it is none."""
-    distance = int(np.abs(image - query.image.astype(np.int64)).max())
-    if distance > query.radius:
-        raise UnsoundnessError(f"the solver's image is {distance} pixel units away, outside the radius {query.radius}")
-    predicted = int(reference.predict(network.model, image[None])[0])
-    if predicted == query.label:
-        raise UnsoundnessError(f"the solver's image is still classified {query.label} by reference inference")
-    return Counterexample(image, predicted)
+def ask(networks: Sequence[Network], question: Property) -> _engine.Query:
+    """The question as the engine takes it; its stages may then be called one by one."""
+    region, condition, budget = question.region, question.condition, question.region.budget
+    goal: Literal["misclassified", "targeted", "unanimous", "differ"] = "differ"
+    label = target = 0
+    if isinstance(condition, Keeps):
+        goal, label = "misclassified", condition.label
+    elif isinstance(condition, Avoids):
+        goal, target = "targeted", condition.target
+    elif isinstance(condition, NotUnanimouslyWrong):
+        goal, label = "unanimous", condition.label
+    image, low, high = (
+        np.ascontiguousarray(side, np.int32).reshape(-1) for side in (region.image, region.low, region.high)
+    )
+    return _engine.Query(
+        [network.native for network in networks],
+        image,
+        low,
+        high,
+        goal,
+        label,
+        target,
+        isinstance(condition, Keeps) and condition.strictly,
+        None if budget is None else budget.norm,
+        0 if budget is None else budget.limit,
+        None if budget is None or budget.weight is None else np.ascontiguousarray(budget.weight, np.int64).reshape(-1),
+    )
+
+
+def replay(networks: Sequence[Network], question: Property, pixels: Integers) -> Counterexample:
+    """The counterexample that ``pixels`` is, by reference inference; UnsoundnessError where it is none."""
+    image = pixels.reshape(question.region.image.shape)
+    if not question.region.contains(image):
+        raise UnsoundnessError("the counterexample lies outside the region it was found in")
+    models = [network.model for network in networks]
+    if question.condition.met(models, image):
+        raise UnsoundnessError(f"the counterexample still meets {question.condition} by reference inference")
+    return Counterexample(image, int(reference.predict(models[0], image[None])[0]))

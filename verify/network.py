@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from bnnhw.model import Conv, IntegerModel, MaxPool, Output, Quantizer, Shape, digest
+from bnnhw.verify import _engine
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 Bits: TypeAlias = npt.NDArray[np.bool_]
@@ -47,13 +48,17 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A model's linear forms. output: int64[classes, inputs] dense rows; bias and shift as in bnnhw.model.Output."""
+    """A model's linear forms. output: int64[classes, inputs] dense rows; bias and shift as in bnnhw.model.Output.
+
+    native: the same network in C++, shared by every query.
+    """
 
     model: IntegerModel
     digest: str
     hidden: tuple[Threshold | Pool, ...]
     output: Integers
     bias: Integers
+    native: _engine.Network
 
     @property
     def quantizer(self) -> Quantizer:
@@ -129,4 +134,37 @@ def build(model: IntegerModel) -> Network:
         less_equal = np.repeat(layer.less_equal, positions)
         hidden.append(Threshold(matrix, matrix.maximum(0), (-matrix).maximum(0), limits, less_equal))
     output: Output = model.output
-    return Network(model, digest(model), tuple(hidden), output.weights.astype(np.int64), output.bias.astype(np.int64))
+    bias = output.bias.astype(np.int64)
+    return Network(
+        model, digest(model), tuple(hidden), output.weights.astype(np.int64), bias, _native(model, hidden, bias)
+    )
+
+
+def _native(model: IntegerModel, hidden: list[Threshold | Pool], bias: Integers) -> _engine.Network:
+    """The network in C++, where every hidden bit is ``A @ a >= t``: a row that compares with <= enters negated."""
+    quantizer, output = model.quantizer, model.output
+    pixels = out_size(quantizer.shape)
+    thresholds = quantizer.thresholds
+    if thresholds[0].size > 1:
+        thresholds = np.broadcast_to(thresholds, (quantizer.levels, *quantizer.shape)).reshape(quantizer.levels, -1).T
+    native = _engine.Network(
+        pixels, quantizer.levels, np.ascontiguousarray(thresholds, np.int32).reshape(-1), output.shift, bias
+    )
+    for layer in hidden:
+        if isinstance(layer, Pool):
+            matrix = layer.windows
+            threshold = np.where(layer.conjunctive, np.diff(matrix.indptr), 1)
+            weights = matrix.data
+        else:
+            matrix = layer.matrix
+            sign = np.where(layer.less_equal, -1, 1)
+            threshold = layer.threshold * sign
+            weights = matrix.data * np.repeat(sign, np.diff(matrix.indptr))
+        native.add_layer(matrix.shape[0], *_rows(matrix, weights), threshold.astype(np.int32))
+    scores = sparse.csr_array(output.weights.astype(np.int64))
+    native.set_output(scores.shape[0], *_rows(scores, scores.data))
+    return native
+
+
+def _rows(matrix: Matrix, weights: Integers) -> tuple[Integers, npt.NDArray[np.int32], npt.NDArray[np.int8]]:
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), weights.astype(np.int8)

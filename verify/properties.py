@@ -1,21 +1,30 @@
-"""What is asked of a model: L-infinity robustness of one image, over integer pixels.
+"""What is asked of a model: a region of integer images, and a condition that every image of it must meet.
 
-The ball of radius r around an image x is every integer image with ``|x'[i] - x[i]| <= r`` whose pixels stay in the
-model's range. The model is robust there when each of them gets the image's label, under the model's own tie rule (the
-lowest index wins). A clean image that is already misclassified is therefore not robust: it is its own counterexample.
+``question = linf_ball(image, 25, quantizer) & Keeps(label)`` reads as it is answered: *robust* when every image of the
+region meets the condition, *falsified* with an image that does not. A region is a box around an image, optionally cut
+down by a budget on what all changes together may cost. Conditions speak of classes under the model's own tie rule (the
+lowest index wins). The image itself belongs to its region: one that is misclassified to begin with is its own
+counterexample.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from bnnhw.model import IntegerModel, Quantizer
-from bnnhw.model.reference import check_pixels
+from bnnhw.model.reference import check_pixels, quantize, scores
+
+Pixels: TypeAlias = npt.NDArray[np.integer]
+Norm: TypeAlias = Literal["l0", "l1", "l2_squared"]
+LARGEST_COST = 2**28
+"""Budgets and single costs stay below this, so that every sum a solver forms fits its integers."""
 
 
 class PropertyError(ValueError):
@@ -37,26 +46,189 @@ def pixel_radius(epsilon: str | Fraction, quantizer: Quantizer) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class Budget:
+    """All changes together cost at most ``limit``: a pixel changed by d costs 1 (l0), abs(d) (l1) or d*d (l2_squared).
+
+    weight: what to multiply each pixel's cost by, non-negative integers in the image's shape; None means 1.
+    """
+
+    norm: Norm
+    limit: int
+    weight: npt.NDArray[np.int64] | None = None
+
+    def cost(self, image: Pixels, changed: Pixels) -> int:
+        """What going from ``image`` to ``changed`` costs, exactly."""
+        distance = np.abs(changed.astype(object) - image.astype(object))
+        each = (distance > 0) * 1 if self.norm == "l0" else distance if self.norm == "l1" else distance**2
+        return int((each * (1 if self.weight is None else self.weight.astype(object))).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The integer images between ``low`` and ``high`` whose changes from ``image`` stay within the budget, if any.
+
+    image, low, high: integers [C, H, W], low <= image <= high.
+    """
+
+    image: Pixels
+    low: Pixels
+    high: Pixels
+    budget: Budget | None = None
+
+    def __and__(self, condition: Condition) -> Property:
+        return Property(self, condition)
+
+    def contains(self, image: Pixels) -> bool:
+        """Is ``image`` one of the region's images?"""
+        inside = bool((image >= self.low).all() and (image <= self.high).all())
+        return inside and (self.budget is None or self.budget.cost(self.image, image) <= self.budget.limit)
+
+    def check(self, quantizer: Quantizer) -> None:
+        """PropertyError or ModelError unless the region lies in the quantizer's pixels."""
+        for pixels in (self.image, self.low, self.high):
+            check_pixels(quantizer, pixels[None])
+        if not ((self.low <= self.image).all() and (self.image <= self.high).all()):
+            raise PropertyError("the box must contain the image: low <= image <= high at every pixel")
+        if self.budget is None:
+            return
+        if not 0 <= self.budget.limit < LARGEST_COST:
+            raise PropertyError(f"a budget must lie between 0 and {LARGEST_COST - 1}, not {self.budget.limit}")
+        weight = self.budget.weight
+        if weight is None:
+            return
+        if weight.shape != self.image.shape or weight.min() < 0 or weight.max() >= LARGEST_COST >> 18:
+            raise PropertyError(
+                f"a budget's weights must be integers from 0 to {(LARGEST_COST >> 18) - 1}, one per pixel"
+            )
+
+
+def box(low: Pixels, high: Pixels, image: Pixels | None = None) -> Region:
+    """Every integer image from ``low`` to ``high``; ``image`` (by default the lowest) is where searches start."""
+    return Region(low if image is None else image, low, high)
+
+
+def linf_ball(image: Pixels, radius: int, quantizer: Quantizer) -> Region:
+    """Every image whose pixels differ from ``image`` by at most ``radius`` and stay in the quantizer's range."""
+    if radius < 0:
+        raise PropertyError(f"radius {radius} must not be negative")
+    wide = image.astype(np.int64)
+    low, high = np.maximum(wide - radius, quantizer.pixel_min), np.minimum(wide + radius, quantizer.pixel_max)
+    return Region(image, low, high)
+
+
+def level_ball(image: Pixels, levels: int, quantizer: Quantizer) -> Region:
+    """Every image whose quantized levels differ from those of ``image`` by at most ``levels``."""
+    if levels < 0:
+        raise PropertyError(f"a radius of {levels} levels must not be negative")
+    level = quantize(quantizer, image[None])[0]
+    shape = (quantizer.levels, *quantizer.shape)
+    thresholds = np.broadcast_to(quantizer.thresholds, shape).astype(np.int64)
+    edges = np.concatenate([np.full((1, *quantizer.shape), quantizer.pixel_min), thresholds])
+    below, above = np.maximum(level - levels, 0), np.minimum(level + levels, quantizer.levels)
+    low = np.take_along_axis(edges, below[None], 0)[0]
+    ends = np.concatenate([thresholds - 1, np.full((1, *quantizer.shape), quantizer.pixel_max)])
+    high = np.take_along_axis(ends, above[None], 0)[0]
+    return Region(image, np.clip(low, quantizer.pixel_min, image), np.clip(high, image, quantizer.pixel_max))
+
+
+def budget_ball(
+    image: Pixels, norm: Norm, limit: int, quantizer: Quantizer, weight: npt.NDArray[np.int64] | None = None
+) -> Region:
+    """Every image of the quantizer's range whose changes cost at most ``limit`` (see Budget)."""
+    low, high = (np.full(image.shape, end, np.int64) for end in (quantizer.pixel_min, quantizer.pixel_max))
+    return Region(image, low, high, Budget(norm, limit, weight))
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """Every image gets ``label``; with ``strictly``, its score also beats every other instead of tying it."""
+
+    label: int
+    strictly: bool = False
+
+    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
+        given = scores(models[0], image[None])[0]
+        if not self.strictly:
+            return int(np.argmax(given)) == self.label
+        others = np.delete(given, self.label)
+        return bool((others < given[self.label]).all())
+
+
+@dataclass(frozen=True)
+class Avoids:
+    """No image gets ``target``."""
+
+    target: int
+
+    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
+        return _class(models[0], image) != self.target
+
+
+@dataclass(frozen=True)
+class NotUnanimouslyWrong:
+    """No image makes all models give the same class other than ``label``: an ensemble that must agree to answer."""
+
+    label: int
+
+    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
+        given = {_class(model, image) for model in models}
+        return len(given) > 1 or self.label in given
+
+
+@dataclass(frozen=True)
+class Agree:
+    """The two models give every image the same class."""
+
+    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
+        return _class(models[0], image) == _class(models[1], image)
+
+
+Condition: TypeAlias = Keeps | Avoids | NotUnanimouslyWrong | Agree
+
+
+def _class(model: IntegerModel, image: Pixels) -> int:
+    return int(np.argmax(scores(model, image[None])[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Property:
+    """Does every image of ``region`` meet ``condition``?"""
+
+    region: Region
+    condition: Condition
+
+    def check(self, models: Sequence[IntegerModel]) -> None:
+        """PropertyError or ModelError unless the question fits the models."""
+        if not models:
+            raise PropertyError("there is no model to ask")
+        expected = {Keeps: 1, Avoids: 1, Agree: 2}.get(type(self.condition))
+        if expected is not None and len(models) != expected:
+            raise PropertyError(f"{type(self.condition).__name__} is asked of {expected} models, not {len(models)}")
+        for model in models:
+            self.region.check(model.quantizer)
+            if model.classes != models[0].classes:
+                raise PropertyError(
+                    f"the models must tell the same classes apart, not {model.classes} and {models[0].classes}"
+                )
+        named = getattr(self.condition, "label", getattr(self.condition, "target", 0))
+        if not 0 <= named < models[0].classes:
+            raise PropertyError(f"label {named} must be a class of the model: 0..{models[0].classes - 1}")
+
+
+@dataclass(frozen=True, eq=False)
 class LinfRobustness:
     """Does every integer image within ``radius`` (pixel units) of ``image`` [C, H, W] get ``label``?"""
 
-    image: npt.NDArray[np.integer]
+    image: Pixels
     label: int
     radius: int
 
+    def property(self, quantizer: Quantizer) -> Property:
+        return linf_ball(self.image, self.radius, quantizer) & Keeps(self.label)
+
     def check(self, model: IntegerModel) -> None:
         """PropertyError or ModelError unless the question fits ``model``."""
-        check_pixels(model.quantizer, self.image[None])
-        if not 0 <= self.label < model.classes:
-            raise PropertyError(f"label {self.label} must be a class of the model: 0..{model.classes - 1}")
-        if self.radius < 0:
-            raise PropertyError(f"radius {self.radius} must not be negative")
-
-    def box(self, quantizer: Quantizer) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The ball as a box: the lowest and the highest value of each pixel, int64[C, H, W]."""
-        image = self.image.astype(np.int64)
-        low = np.maximum(image - self.radius, quantizer.pixel_min)
-        return low, np.minimum(image + self.radius, quantizer.pixel_max)
+        self.property(model.quantizer).check([model])
 
     def digest(self, model_digest: str) -> str:
         """SHA-256 that names this question about this model."""

@@ -1,4 +1,4 @@
-"""Verdicts against brute force: every image of the ball is run through reference inference."""
+"""Verdicts against brute force (every image of the region, by reference inference) and against CaDiCaL."""
 
 from itertools import product
 
@@ -7,36 +7,73 @@ import pytest
 from random_models import random_model, random_pixels
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
-from bnnhw.model.reference import predict, trace
-from bnnhw.verify import Limits, LinfRobustness, UnsoundnessError, build, check
-from bnnhw.verify.bounds import propagate
-from bnnhw.verify.check import replay
+from bnnhw.model.reference import predict, scores, trace
+from bnnhw.verify import (
+    Agree,
+    Avoids,
+    Budget,
+    Keeps,
+    Limits,
+    NotUnanimouslyWrong,
+    Plan,
+    Region,
+    UnsoundnessError,
+    build,
+    check,
+    cross_check,
+    level_ball,
+    linf_ball,
+)
+from bnnhw.verify.check import ask, replay
 
 
-def ball(model, query):
-    """Every image of the ball, [M, C, H, W]."""
-    low, high = query.box(model.quantizer)
-    sides = [range(a, b + 1) for a, b in zip(low.ravel(), high.ravel(), strict=True)]
-    return np.array(list(product(*sides))).reshape(-1, *query.image.shape)
+def members(region):
+    """Every image of the region, [M, C, H, W]."""
+    sides = [range(a, b + 1) for a, b in zip(region.low.ravel(), region.high.ravel(), strict=True)]
+    images = np.array(list(product(*sides))).reshape(-1, *region.image.shape)
+    if region.budget is None:
+        return images
+    distance = np.abs(images - region.image)
+    each = {"l0": distance > 0, "l1": distance, "l2_squared": distance**2}[region.budget.norm]
+    weight = 1 if region.budget.weight is None else region.budget.weight
+    return images[(each * weight).reshape(len(images), -1).sum(axis=1) <= region.budget.limit]
 
 
-def agree(model, query):
-    """Check one query against brute force; the stage that decided it."""
-    everything = ball(model, query)
-    kept = trace(model, everything)
-    network = build(model)
-    bounds = propagate(network, query)
-    for low, high, bits in zip(bounds.bit_low, bounds.bit_high, kept.bits, strict=True):
-        flat = bits.reshape(len(everything), -1)
-        assert (flat >= low).all()
-        assert (flat <= high).all()
-    verdict = check(network, query, Limits(seconds=60))
-    expected = "robust" if (kept.predictions == query.label).all() else "falsified"
-    assert verdict.status == expected, (verdict.stage, query)
+def violated(condition, models, images):
+    """Which images violate the condition, by reference inference: bool[M]."""
+    classes = [predict(model, images) for model in models]
+    if isinstance(condition, Keeps) and condition.strictly:
+        given = scores(models[0], images)
+        others = np.delete(given, condition.label, axis=1)
+        return (others >= given[:, condition.label, None]).any(axis=1)
+    if isinstance(condition, Keeps):
+        return classes[0] != condition.label
+    if isinstance(condition, Avoids):
+        return classes[0] == condition.target
+    if isinstance(condition, Agree):
+        return classes[0] != classes[1]
+    return np.logical_and.reduce([one == classes[0] for one in classes]) & (classes[0] != condition.label)
+
+
+def agree(models, question, plan=Plan()):  # noqa: B008
+    """Check one question against brute force; the stage that decided it and its answer."""
+    everything = members(question.region)
+    networks = [build(model) for model in models]
+    query = ask(networks, question)
+    excluded = query.bound()
+    for model, undecided in zip(models, query.undecided_bits, strict=True):
+        kept = trace(model, everything)
+        clean = trace(model, question.region.image[None])
+        for free, bits, at in zip(undecided, kept.bits, clean.bits, strict=True):
+            changes = (bits != at).reshape(len(everything), -1).any(axis=0)
+            assert set(np.nonzero(changes)[0]) <= set(free)
+    wrong = violated(question.condition, models, everything)
+    assert not (excluded and wrong.any())
+    verdict = check(networks, question, Limits(seconds=60), plan=plan)
+    assert verdict.status == ("falsified" if wrong.any() else "robust"), (verdict.stage, question)
     if verdict.counterexample is not None:
-        assert (everything == verdict.counterexample.image).all(axis=(1, 2, 3)).any()
-        assert predict(model, verdict.counterexample.image[None])[0] == verdict.counterexample.predicted != query.label
-    return verdict.stage, verdict.status
+        assert (everything[wrong] == verdict.counterexample.image).all(axis=(1, 2, 3)).any()
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -51,18 +88,99 @@ def agree(model, query):
     ],
 )
 def test_verdicts_equal_brute_force(shape, pixels, radius, levels, count):
-    rng = np.random.default_rng(abs(hash((shape, pixels, radius))) % 2**32)
+    rng = np.random.default_rng([*shape, pixels, radius])
     seen = set()
     for _ in range(count):
         model = random_model(
             rng, shape, levels=int(rng.integers(1, levels + 1)), hidden=int(rng.integers(1, 4)), pixel_range=(0, pixels)
         )
-        image = random_pixels(rng, model, 1)
-        label = int(predict(model, image)[0])
+        image = random_pixels(rng, model, 1)[0]
+        label = int(predict(model, image[None])[0])
         if rng.random() < 0.1:
             label = int(rng.integers(model.classes))
-        seen.add(agree(model, LinfRobustness(image[0], label, radius)))
-    assert {("robust", "bounds"), ("solver", "falsified")} <= {(b, a) if a == "bounds" else (a, b) for a, b in seen}
+        verdict = agree([model], linf_ball(image, radius, model.quantizer) & Keeps(label, bool(rng.random() < 0.3)))
+        seen.add((verdict.stage, verdict.status))
+    assert {("bounds", "robust"), ("solver", "falsified")} <= seen
+
+
+PLANS = [Plan(), Plan(most_subsets=0), Plan(most_subsets=0, brief_conflicts=0, attack_evaluations=200)]
+"""Enumeration where it may; the solver alone; the attack before the solver."""
+
+
+@pytest.mark.parametrize("norm", ["l0", "l1", "l2_squared"])
+@pytest.mark.parametrize("plan", PLANS, ids=["enumeration", "solver", "attack"])
+def test_budgets_equal_brute_force(norm, plan):
+    rng = np.random.default_rng(len(norm))
+    seen = set()
+    for _ in range(120):
+        shape = [(1, 2, 2), (1, 1, 5), (1, 3, 2)][int(rng.integers(3))]
+        model = random_model(rng, shape, levels=int(rng.integers(1, 5)), hidden=2, pixel_range=(0, 4))
+        image = random_pixels(rng, model, 1)[0]
+        weight = rng.integers(0, 4, shape) if rng.random() < 0.3 else None
+        limit = int(rng.integers(0, 4 if norm == "l0" else 12))
+        low, high = np.zeros(shape, int), np.full(shape, 4)
+        label = int(predict(model, image[None])[0])
+        region = Region(image, low, high, Budget(norm, limit, weight))
+        verdict = agree([model], region & Keeps(label, bool(rng.random() < 0.3)), plan)
+        seen.add((verdict.stage, verdict.status))
+    expected = {"enumeration": "enumeration", "solver": "solver", "attack": "attack"}
+    stage = expected["enumeration" if plan.most_subsets else "solver" if plan.brief_conflicts else "attack"]
+    assert (stage, "falsified") in seen
+    assert ("bounds", "robust") in seen
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=["default", "solver", "attack"])
+def test_other_conditions_equal_brute_force(plan):
+    rng = np.random.default_rng(7)
+    seen = set()
+    for _ in range(250):
+        shape = (1, 2, 3)
+        models = [random_model(rng, shape, levels=2, hidden=int(rng.integers(1, 3)), pixel_range=(0, 2)) for _ in "ab"]
+        image = random_pixels(rng, models[0], 1)[0]
+        one = int(rng.integers(3))
+        region = linf_ball(image, int(rng.integers(1, 3)), models[0].quantizer)
+        if rng.random() < 0.3:
+            region = Region(image, region.low, region.high, Budget("l0", 2))
+        condition, asked = [
+            (Avoids(one), models[:1]),
+            (NotUnanimouslyWrong(one), models),
+            (Agree(), models),
+            (NotUnanimouslyWrong(one), [*models, models[0]]),
+        ][int(rng.integers(4))]
+        verdict = agree(asked, region & condition, plan)
+        seen.add((type(condition).__name__, verdict.status))
+    assert seen == {(name, s) for name in ("Avoids", "NotUnanimouslyWrong", "Agree") for s in ("robust", "falsified")}
+
+
+def test_level_balls_hold_exactly_the_images_within_so_many_levels():
+    rng = np.random.default_rng(11)
+    for _ in range(60):
+        model = random_model(rng, (1, 1, 2), levels=int(rng.integers(1, 5)), hidden=1, pixel_range=(0, 7))
+        image = random_pixels(rng, model, 1)[0]
+        radius = int(rng.integers(0, 3))
+        region = level_ball(image, radius, model.quantizer)
+        every = np.array(list(product(range(8), repeat=2))).reshape(-1, 1, 1, 2)
+        level = trace(model, every).levels
+        near = (np.abs(level - trace(model, image[None]).levels) <= radius).all(axis=(1, 2, 3))
+        assert [region.contains(one) for one in every] == near.tolist()
+
+
+def test_cadical_agrees_on_the_independent_formula():
+    rng = np.random.default_rng(13)
+    seen = set()
+    for _ in range(80):
+        models = [random_model(rng, (1, 3, 3), levels=3, hidden=3, pixel_range=(0, 9)) for _ in "ab"]
+        networks = [build(model) for model in models]
+        image = random_pixels(rng, models[0], 1)[0]
+        label = int(predict(models[0], image[None])[0])
+        region = linf_ball(image, 2, models[0].quantizer)
+        if rng.random() < 0.5:
+            region = Region(image, region.low, region.high, Budget("l1", 5))
+        for asked, condition in ((networks[:1], Keeps(label)), (networks, Agree())):
+            verdict = check(asked, region & condition)
+            cross_check(asked, region & condition, verdict)
+            seen.add((type(condition).__name__, verdict.status))
+    assert len(seen) == 4
 
 
 @pytest.mark.parametrize("free", [1, 2, 3, 4, 5, 6])
@@ -77,7 +195,7 @@ def test_every_level_of_a_pixel_can_be_reached(free):
                 Output([[0], [1]], [1, 0], 1),
             )
             image = np.full((1, 1, 1), 0 if target else free)
-            verdict = check(build(model), LinfRobustness(image, 0, free))
+            verdict = check(build(model), linf_ball(image, free, model.quantizer) & Keeps(0))
             assert verdict.status == "falsified"
             assert verdict.counterexample is not None
             assert verdict.counterexample.image.item() == target
@@ -88,17 +206,18 @@ def test_equal_thresholds_make_a_level_unreachable():
     hidden = Dense([[1], [1]], [1, 1], [False, True])
     layers = (hidden, Dense([[1, 1]], [2], [False]))
     model = IntegerModel(Quantizer((1, 1, 1), [2, 2], 0, 4), layers, Output([[0], [1]], [1, 0], 1))
-    assert check(build(model), LinfRobustness(np.zeros((1, 1, 1), int), 0, 4)).status == "robust"
+    question = linf_ball(np.zeros((1, 1, 1), int), 4, model.quantizer) & Keeps(0)
+    assert check(build(model), question).status == "robust"
 
 
 def test_ties_go_to_the_lowest_class():
     quantizer = Quantizer((1, 1, 2), [1], 0, 1)
     hidden = Dense([[1, 0], [0, 1]], [1, 1], [False, False])
-    image = np.array([[[1, 0]]])
-    for label, status in ((0, "robust"), (1, "falsified")):
-        weights = np.zeros((2, 2), int)
-        model = IntegerModel(quantizer, (hidden,), Output(weights, [0, 0]))
-        assert check(build(model), LinfRobustness(image, label, 1)).status == status
+    region = linf_ball(np.array([[[1, 0]]]), 1, quantizer)
+    model = IntegerModel(quantizer, (hidden,), Output(np.zeros((2, 2), int), [0, 0]))
+    assert check(build(model), region & Keeps(0)).status == "robust"
+    assert check(build(model), region & Keeps(1)).status == "falsified"
+    assert check(build(model), region & Keeps(0, strictly=True)).status == "falsified"
 
 
 def test_pooling_over_both_directions():
@@ -109,17 +228,18 @@ def test_pooling_over_both_directions():
         for bits in product([0, 1], repeat=4):
             image = np.array(bits).reshape(1, 2, 2)
             for radius in (0, 1):
-                agree(model, LinfRobustness(image, int(predict(model, image[None])[0]), radius))
+                label = int(predict(model, image[None])[0])
+                agree([model], linf_ball(image, radius, model.quantizer) & Keeps(label))
 
 
 def test_a_counterexample_that_reference_inference_denies_is_an_error_of_ours():
     model = random_model(np.random.default_rng(3))
     image = random_pixels(np.random.default_rng(0), model, 1)[0]
-    query = LinfRobustness(image, int(predict(model, image[None])[0]), 1)
-    with pytest.raises(UnsoundnessError, match="still classified"):
-        replay(build(model), query, image)
-    with pytest.raises(UnsoundnessError, match="outside the radius"):
-        replay(build(model), query, np.where(image > 5, image - 2, image + 2))
+    question = linf_ball(image, 1, model.quantizer) & Keeps(int(predict(model, image[None])[0]))
+    with pytest.raises(UnsoundnessError, match="still meets"):
+        replay([build(model)], question, image)
+    with pytest.raises(UnsoundnessError, match="outside the region"):
+        replay([build(model)], question, np.where(image > 5, image - 2, image + 2))
 
 
 def test_limits_give_unknown_with_their_reason():
@@ -128,8 +248,8 @@ def test_limits_give_unknown_with_their_reason():
     for _ in range(60):
         hard = random_model(rng, (1, 6, 6), levels=4, hidden=4, classes=5, pixel_range=(0, 20))
         image = random_pixels(rng, hard, 1)[0]
-        query = LinfRobustness(image, int(predict(hard, image[None])[0]), 12)
-        verdict = check(build(hard), query, Limits(seconds=60, conflicts=1))
+        question = linf_ball(image, 12, hard.quantizer) & Keeps(int(predict(hard, image[None])[0]))
+        verdict = check(build(hard), question, Limits(seconds=60, conflicts=1))
         reasons.add((verdict.status, verdict.reason))
     assert ("unknown", "conflicts") in reasons
     assert all(reason == "conflicts" for status, reason in reasons if status == "unknown")

@@ -14,8 +14,10 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "formula_reader.hpp"
 #include "solver.hpp"
 
 namespace nb = nanobind;
@@ -174,6 +176,15 @@ class PythonSolver {
       const Literal out = read_out(out_numbers[i], "outs");
       solver_.add_at_least(out, Span<Literal>(literals_.data() + begin, size), own_weights, bound_numbers[i]);
     }
+  }
+
+  void read_knf(const nb::bytes& text) {
+    require_idle();
+    if (solver_.variable_count() != 0) {
+      throw std::invalid_argument("read_knf needs a fresh solver, but this one has " +
+                                  std::to_string(solver_.variable_count()) + " variables");
+    }
+    read_formula(std::string_view(text.c_str(), text.size()), solver_);
   }
 
   void set_bump_weight(const nb::iterable& variables, double weight) {
@@ -371,6 +382,7 @@ NB_MODULE(_solver, module) {
       .def("add_at_least_many", &PythonSolver::add_at_least_many, nb::arg("outs").noconvert(),
            nb::arg("starts").noconvert(), nb::arg("literals").noconvert(), nb::arg("weights").noconvert().none(),
            nb::arg("bounds").noconvert())
+      .def("read_knf", &PythonSolver::read_knf, nb::arg("text"))
       .def("set_bump_weight", &PythonSolver::set_bump_weight, nb::arg("variables"), nb::arg("weight"))
       .def("solve", &PythonSolver::solve, nb::arg("assumptions") = nb::make_tuple(),
            nb::arg("conflict_limit").none() = nb::none(), nb::arg("time_limit").none() = nb::none(),

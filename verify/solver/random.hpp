@@ -19,6 +19,10 @@ class Random {
   }
 
   bool coin() { return (next() >> 63) != 0; }
+  // 0, 1, ..., bound - 1; the bias of the remainder is below bound / 2^64.
+  std::uint64_t below(std::uint64_t bound) { return next() % bound; }
+  // From 0 up to, but not including, 1.
+  double unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
  private:
   std::uint64_t state_;

@@ -1,0 +1,62 @@
+"""The smallest violating change against brute force over every image."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from random_models import random_model, random_pixels
+
+from bnnhw.model.reference import predict
+from bnnhw.verify import Budget, Keeps, Limits, Plan, build, minimal_distortion
+
+
+@pytest.mark.parametrize("distance", ["l0", "l1", "l2_squared", "linf"])
+@pytest.mark.parametrize("most_subsets", [1e8, 0.0], ids=["enumeration", "solver"])
+def test_equals_brute_force(distance, most_subsets):
+    rng = np.random.default_rng(len(distance))
+    every = np.array(list(product(range(5), repeat=4))).reshape(-1, 1, 2, 2)
+    outcomes = set()
+    for _ in range(60):
+        model = random_model(rng, (1, 2, 2), levels=int(rng.integers(1, 4)), hidden=2, pixel_range=(0, 4))
+        image = random_pixels(rng, model, 1)[0]
+        weight = rng.integers(0, 3, (1, 2, 2)) if distance != "linf" and rng.random() < 0.3 else None
+        label = int(predict(model, image[None])[0])
+        wrong = every[predict(model, every) != label]
+        if distance == "linf":
+            costs = [int(np.abs(one - image).max()) for one in wrong]
+        else:
+            costs = [Budget(distance, 0, weight).cost(image, one) for one in wrong]
+        seen = []
+        found = minimal_distortion(
+            build(model), image, Keeps(label), distance, plan=Plan(most_subsets), weight=weight, progress=seen.append
+        )
+        assert found.final
+        outcomes.add(bool(costs))
+        if not costs:
+            assert found.exhausted
+            assert found.counterexample is None
+            continue
+        assert found.lower == found.upper == min(costs)
+        assert found.counterexample is not None
+        assert predict(model, found.counterexample.image[None])[0] == found.counterexample.predicted != label
+        assert all(one.lower <= min(costs) and (one.upper is None or one.upper >= min(costs)) for one in seen)
+    assert outcomes == {True, False}
+
+
+def test_a_misclassified_image_is_at_distance_zero():
+    rng = np.random.default_rng(2)
+    model = random_model(rng, (1, 3, 3), hidden=2)
+    image = random_pixels(rng, model, 1)[0]
+    label = (int(predict(model, image[None])[0]) + 1) % model.classes
+    found = minimal_distortion(build(model), image, Keeps(label), "l1")
+    assert (found.lower, found.upper, found.final) == (0, 0, True)
+
+
+def test_without_time_the_interval_is_open():
+    rng = np.random.default_rng(2)
+    model = random_model(rng, (1, 3, 3), hidden=2)
+    image = random_pixels(rng, model, 1)[0]
+    label = int(predict(model, image[None])[0])
+    found = minimal_distortion(build(model), image, Keeps(label), "l1", Limits(seconds=0))
+    assert not found.final
+    assert (found.lower, found.upper) == (0, None)

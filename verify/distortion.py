@@ -1,0 +1,158 @@
+"""The smallest change that violates a condition, both sides proven: no image closer does, and here is one that does.
+
+Asked from below, because a proof for one budget covers every smaller one and costs grow steeply: each affordable cost
+is first attacked, then decided exactly, until a counterexample of that cost turns up. Stopped early, what stands is
+an interval: proven robust below ``lower``, a counterexample at ``upper``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
+from typing import Literal
+
+import numpy as np
+
+from bnnhw.verify.check import Counterexample, Limits, Plan, ask, check, replay
+from bnnhw.verify.network import Integers, Network
+from bnnhw.verify.properties import Condition, Norm, Pixels, Region, budget_ball, linf_ball
+
+LARGEST_LISTED = 1 << 20
+"""Costs are looked at up to here; a search that ends there has proven a lower bound, not exhausted the images."""
+Distance = Literal["l0", "l1", "l2_squared", "linf"]
+
+
+@dataclass(frozen=True, eq=False)
+class Distortion:
+    """lower: every image that costs less meets the condition. upper: what ``counterexample`` costs, None if none found.
+
+    The two are equal where the answer is final; upper None and ``exhausted`` means that no image at all violates it.
+    seconds: wall clock, in total and per decided cost.
+    """
+
+    lower: int
+    upper: int | None
+    counterexample: Counterexample | None
+    exhausted: bool = False
+    seconds: float = 0.0
+    steps: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        return self.exhausted or self.lower == self.upper
+
+
+def minimal_distortion(
+    networks: Network | Sequence[Network],
+    image: Pixels,
+    condition: Condition,
+    distance: Distance,
+    limits: Limits = Limits(),  # noqa: B008
+    seed: int = 0,
+    plan: Plan = Plan(),  # noqa: B008
+    weight: Integers | None = None,
+    progress: Callable[[Distortion], None] | None = None,
+) -> Distortion:
+    """The least cost at which some image violates ``condition``; limits are for the whole search.
+
+    distance: of pixels changed (l0), of absolute (l1) or squared (l2_squared) changes summed, or the largest (linf).
+    weight: multiplies a pixel's cost (not linf). progress is called whenever a bound moves.
+    """
+    asked = [networks] if isinstance(networks, Network) else list(networks)
+    begun = time.perf_counter()
+    best = Distortion(0, None, None)
+
+    def update(**changes: object) -> None:
+        nonlocal best
+        best = replace(best, seconds=time.perf_counter() - begun, **changes)  # type: ignore[arg-type]
+        if progress:
+            progress(best)
+
+    for cost in _costs(asked, image, distance, weight):
+        left = None if limits.seconds is None else limits.seconds - (time.perf_counter() - begun)
+        if best.final or (left is not None and left <= 0):
+            return best
+        if best.upper is not None and cost >= best.upper:
+            update(lower=best.upper)
+            return best
+        if cost > best.lower:
+            update(lower=cost)
+        started = time.perf_counter()
+        question = _region(asked, image, distance, cost, weight) & condition
+        found = None
+        if cost > 0:
+            query = ask(asked, question)
+            if not query.bound():
+                hit = query.attack(seed, 10 * plan.attack_evaluations, left)
+                if hit.image is not None:
+                    found = replay(asked, question, np.array(hit.image, np.int64))
+        if found is None:
+            verdict = check(asked, question, replace(limits, seconds=left), seed, plan)
+            if verdict.status == "unknown":
+                return best
+            found = verdict.counterexample
+        steps = {**best.steps, cost: time.perf_counter() - started}
+        if found is not None:
+            update(upper=_cost(image, found.image, distance, weight), counterexample=found, steps=steps)
+        else:
+            update(lower=cost + 1, steps=steps)
+    if best.upper is not None:
+        update(lower=best.upper)
+    else:
+        update(exhausted=best.lower <= LARGEST_LISTED)
+    return best
+
+
+def _region(
+    networks: Sequence[Network], image: Pixels, distance: Distance, cost: int, weight: Integers | None
+) -> Region:
+    quantizer = networks[0].quantizer
+    if distance == "linf":
+        return linf_ball(image, cost, quantizer)
+    return budget_ball(image, distance, cost, quantizer, weight)
+
+
+def _cost(image: Pixels, changed: Integers, distance: Distance, weight: Integers | None) -> int:
+    apart = np.abs(changed - image.astype(np.int64))
+    if distance == "linf":
+        return int(apart.max())
+    each = {"l0": apart > 0, "l1": apart, "l2_squared": apart**2}[distance]
+    return int((each * (1 if weight is None else weight)).sum())
+
+
+def _costs(networks: Sequence[Network], image: Pixels, distance: Distance, weight: Integers | None) -> Iterator[int]:
+    """The costs that some cheapest image with its levels has, ascending; no other cost can be the answer."""
+    flat = image.reshape(-1).astype(np.int64)
+    per_pixel: list[set[int]] = [set() for _ in flat]
+    factor = np.ones(len(flat), np.int64) if weight is None else weight.reshape(-1)
+    norm: Norm = "l1" if distance == "linf" else distance
+    for network in networks:
+        quantizer = network.quantizer
+        shape = (quantizer.levels, *quantizer.shape)
+        for thresholds in np.broadcast_to(quantizer.thresholds, shape).reshape(quantizer.levels, -1).astype(np.int64):
+            inside = (thresholds > quantizer.pixel_min) & (thresholds <= quantizer.pixel_max)
+            apart = np.where(thresholds > flat, thresholds - flat, flat - thresholds + 1)
+            each = factor * {"l0": np.ones_like(apart), "l1": apart, "l2_squared": apart**2}[norm]
+            for pixel in np.nonzero(inside)[0].tolist():
+                per_pixel[pixel].add(int(each[pixel]))
+    if distance == "linf":
+        return iter(sorted({0}.union(*per_pixel)))
+    return _sums([sorted(costs) for costs in per_pixel])
+
+
+def _sums(choices: list[list[int]]) -> Iterator[int]:
+    """Sums of at most one cost per pixel, ascending, up to LARGEST_LISTED; listed in windows that double."""
+    end = min(sum(costs[-1] for costs in choices if costs), LARGEST_LISTED)
+    given, window = -1, 64
+    while given < end:
+        window = min(2 * window, end)
+        every = (1 << (window + 1)) - 1
+        # Bit c is set if some choice adds up to c.
+        reachable = 1
+        for costs in choices:
+            reachable = reduce(or_, (reachable << cost for cost in costs if cost <= window), reachable) & every
+        yield from (cost for cost in range(given + 1, window + 1) if reachable >> cost & 1)
+        given = window

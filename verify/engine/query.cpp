@@ -1,0 +1,69 @@
+#include "query.hpp"
+
+#include <stdexcept>
+#include <utility>
+
+namespace bnnhw::engine {
+
+namespace {
+
+void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+}  // namespace
+
+Query::Query(std::vector<const Network*> networks, Region region, const Goal& goal)
+    : networks_(std::move(networks)), region_(std::move(region)), goal_(goal) {
+  require(!networks_.empty(), "a query needs at least one network");
+  const bool one = goal_.kind == Goal::Kind::misclassified || goal_.kind == Goal::Kind::targeted;
+  require(!one || networks_.size() == 1, "misclassification and targets are asked of one network");
+  require(goal_.kind != Goal::Kind::differ || networks_.size() == 2, "equivalence is asked of two networks");
+  for (const Network* network : networks_) {
+    require(network->pixels == region_.image.size(), "the image does not have the network's number of pixels");
+    require(network->classes() == networks_.front()->classes(), "the networks do not have the same classes");
+  }
+  require(region_.low.size() == region_.image.size() && region_.high.size() == region_.image.size(),
+          "the box does not have the image's number of pixels");
+  for (std::size_t i = 0; i < region_.image.size(); ++i) {
+    require(region_.low[i] <= region_.image[i] && region_.image[i] <= region_.high[i], "the box misses the image");
+  }
+  require(goal_.label < networks_.front()->classes() && goal_.target < networks_.front()->classes(),
+          "the label or target is not a class of the network");
+  std::vector<std::int32_t> levels(region_.image.size());
+  clean_.reserve(networks_.size());
+  for (const Network* network : networks_) {
+    for (std::uint32_t pixel = 0; pixel < levels.size(); ++pixel) {
+      levels[pixel] = network->level(pixel, region_.image[pixel]);
+    }
+    clean_.emplace_back(*network);
+    clean_.back().start(levels);
+  }
+}
+
+std::vector<std::uint32_t> Query::predicted() const {
+  std::vector<std::uint32_t> classes;
+  for (const Evaluation& evaluation : clean_) classes.push_back(evaluation.predicted());
+  return classes;
+}
+
+bool Query::bound(PresolveSink* sink) {
+  steps_ = find_steps(networks_, region_);
+  bounds_.clear();
+  for (std::size_t index = 0; index < networks_.size(); ++index) {
+    bounds_.emplace_back(*networks_[index]);
+    bounds_.back().propagate(clean_[index], region_, steps_, index, sink);
+  }
+  return excluded(goal_, clean_, bounds_);
+}
+
+Enumeration Query::enumerate(double most_subsets, Stop& stop) {
+  return engine::enumerate(clean_, bounds_, region_, steps_, goal_, most_subsets, stop);
+}
+
+Attack Query::attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop) {
+  std::vector<Evaluation> moving = clean_;
+  return engine::attack(moving, bounds_, region_, steps_, goal_, seed, most_evaluations, stop);
+}
+
+}  // namespace bnnhw::engine
