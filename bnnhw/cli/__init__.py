@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bnnhw.cli import data, hardware, info, run, train, verify
+from bnnhw.cli import data, hardware, import_, info, run, train, verify
 from bnnhw.cli.console import say_error
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(data.evaluate)
 app.command("predict")(data.predict)
+app.command("import")(import_.import_model)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
 app.command("export")(hardware.export)

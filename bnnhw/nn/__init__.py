@@ -1,10 +1,11 @@
 """Networks with ternary weights and binary activations, as composable torch modules."""
 
+from bnnhw.model.lowering import step_thresholds
 from bnnhw.nn.architectures import ARCHITECTURES, build
 from bnnhw.nn.binarize import Binarize
 from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
-from bnnhw.nn.quantizer import InputQuantizer, step_thresholds
+from bnnhw.nn.quantizer import InputQuantizer
 from bnnhw.nn.weights import BinConv2d, BinLinear, BinMask
 
 __all__ = [

@@ -14,35 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bnnhw.model.lowering import step_thresholds
+
 PixelRange = tuple[int, int]
-
-
-def step_thresholds(step: float | str | Fraction, pixel_range: PixelRange) -> tuple[int, ...]:
-    """Integer thresholds of the round-to-step quantizer ``level(x) = round(x / step)``, x the pixel scaled to [0, 1].
-
-    Rounding is half to even, as in torch. step: in (0, 1]; a float means the decimal it prints as, so 0.61 is 61/100.
-    Level j begins at the smallest pixel p with ``x / step > j - 1/2``, or ``= j - 1/2`` when j is even.
-
-    >>> step_thresholds(0.61, (0, 255))
-    (78, 234)
-
-    Raises ValueError for a step outside (0, 1], or one so fine that there are more levels than pixel values.
-    """
-    exact = step if isinstance(step, Fraction) else Fraction(str(step))
-    if not 0 < exact <= 1:
-        raise ValueError(f"quantizer step {step} must lie in (0, 1]: it is a fraction of the pixel range")
-    low, high = pixel_range
-    levels = round(1 / exact)
-    if levels > high - low:
-        raise ValueError(f"quantizer step {step} makes {levels} levels of {high - low + 1} pixel values: enlarge it")
-    thresholds = []
-    for level in range(1, levels + 1):
-        boundary = (level - Fraction(1, 2)) * exact * (high - low)
-        first = -(-boundary.numerator // boundary.denominator)
-        if first == boundary and level % 2:
-            first += 1
-        thresholds.append(low + first)
-    return tuple(thresholds)
 
 
 class _Levels(torch.autograd.Function):

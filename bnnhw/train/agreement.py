@@ -17,9 +17,9 @@ import torch
 
 from bnnhw.model import IntegerModel
 from bnnhw.model.reference import classify, trace
+from bnnhw.model.surd import approximate
 from bnnhw.nn.network import HiddenLayer, Network
 from bnnhw.train.lower import rationals, variances
-from bnnhw.train.surd import approximate
 
 SHOWN = 5
 """How many disagreements the note explains one by one."""

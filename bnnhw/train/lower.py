@@ -1,19 +1,12 @@
 """Lowering: a trained Network into the IntegerModel that computes exactly the same bits and the same class.
 
-Each float parameter is a rational number, so ``z = scale * (acc - mean) / sqrt(var + floor) + shift`` is known exactly
-and ``z >= 0`` becomes a comparison of the integer acc with an integer: the ceiling of the boundary (the floor, and
-``<=``, where the scale is negative). Nothing is rounded on the way (Jia and Rinard, NeurIPS 2020, fold in float32).
-
-In the output layer, ``logit[c] > logit[d]`` means ``acc[c] + B[c] > acc[d] + B[d]`` with real B. Since acc is an
-integer, only the integer parts of B and the *order* of the fractional parts matter. So the integer bias is the integer
-part, shifted, plus the rank of the fractional part: the arg max and its ties come out the same for every input.
+Each float parameter is a rational number, so every batch norm's boundary is known exactly, and `bnnhw.model.lowering`
+turns it into an integer threshold, and the output layer's real offsets into integer biases, without rounding.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cmp_to_key
-from itertools import pairwise
 from math import isfinite
 
 import numpy as np
@@ -22,10 +15,10 @@ from torch import Tensor
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
 from bnnhw.model.layers import Hidden
+from bnnhw.model.lowering import integer_biases, integer_threshold
 from bnnhw.nn.network import HiddenLayer, Network, OutputLayer
 from bnnhw.nn.norm import VARIANCE_FLOOR
 from bnnhw.nn.weights import BinConv2d
-from bnnhw.train.surd import ceil_sum, floor_sum, sign
 
 Weights = npt.NDArray[np.int8]
 
@@ -50,46 +43,6 @@ def variances(values: Tensor, what: str) -> list[Fraction]:
         if variance <= 0:
             raise LoweringError(f"{what} of channel {index} is negative: calibrate the network again")
     return exact
-
-
-def integer_threshold(
-    scale: Fraction, shift: Fraction, mean: Fraction, variance: Fraction, low: int, high: int
-) -> tuple[int, bool]:
-    """``(t, less_equal)`` such that, for every integer acc in low..high, ``scale * (acc - mean) / sqrt(variance) +
-    shift >= 0`` exactly when ``acc <= t`` (if less_equal) or ``acc >= t``.
-
-    t is clipped to low..high+1 (low-1..high for ``<=``), which keeps channels that never change within int32.
-    """
-    if scale == 0:
-        return (low if shift >= 0 else high + 1), False
-    slope = -shift / scale
-    if scale > 0:
-        return min(max(ceil_sum(mean, slope, variance), low), high + 1), False
-    return min(max(floor_sum(mean, slope, variance), low - 1), high), True
-
-
-def integer_biases(
-    mean: list[Fraction], slope: list[Fraction], variance: Fraction, reach: int
-) -> tuple[npt.NDArray[np.int32], int]:
-    """``(bias, shift)`` for real offsets ``B[c] = slope[c] * sqrt(variance) - mean[c]``.
-
-    For all integers acc[c] in -reach..reach, comparing ``(acc[c] << shift) + bias[c]`` with that of d gives the same
-    answer (<, =, >) as comparing ``acc[c] + B[c]`` with ``acc[d] + B[d]``, except between classes that both can never
-    win. Biases are relative to the largest integer part; those that can never win are clipped.
-    """
-    whole = [floor_sum(-m, s, variance) for m, s in zip(mean, slope, strict=True)]
-
-    def compare(c: int, d: int) -> int:
-        return sign((-mean[c] - whole[c]) - (-mean[d] - whole[d]), slope[c] - slope[d], variance)
-
-    order = sorted(range(len(mean)), key=cmp_to_key(compare))
-    rank = [0] * len(mean)
-    for before, after in pairwise(order):
-        rank[after] = rank[before] + (compare(before, after) != 0)
-    shift = rank[order[-1]].bit_length()
-    top, lowest = max(whole), -2 * reach - 2
-    biases = [(max(part - top, lowest) << shift) + r for part, r in zip(whole, rank, strict=True)]
-    return np.array(biases, np.int32), shift
 
 
 def _ternary(layer: HiddenLayer | OutputLayer, where: str) -> Weights:

@@ -1,41 +1,11 @@
-"""The input quantizer: integer thresholds are the round-to-step quantizer, exactly."""
+"""The input quantizer: levels by integer thresholds, and their gradient."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from bnnhw.nn import InputQuantizer, step_thresholds
-
-
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(
-    numerator=st.integers(1, 60),
-    denominator=st.integers(1, 60),
-    low=st.integers(-9, 9),
-    span=st.integers(1, 300),
-)
-def test_thresholds_count_what_rounding_half_to_even_gives(
-    numerator: int, denominator: int, low: int, span: int
-) -> None:
-    step = Fraction(numerator, denominator)
-    if step > 1 or round(1 / step) > span:
-        with pytest.raises(ValueError):
-            step_thresholds(step, (low, low + span))
-        return
-    thresholds = step_thresholds(step, (low, low + span))
-    for pixel in range(low, low + span + 1):
-        level = round(Fraction(pixel - low, span) / step)
-        assert sum(pixel >= t for t in thresholds) == level
-
-
-def test_the_step_of_the_mnist_networks() -> None:
-    assert step_thresholds(0.61, (0, 255)) == (78, 234)
-    assert step_thresholds("0.61", (0, 255)) == step_thresholds(Fraction(61, 100), (0, 255))
+from bnnhw.nn import InputQuantizer
 
 
 def test_a_pixel_with_a_fraction_is_worth_its_floor() -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnnhw.train.surd import approximate, ceil_sum, floor_sum, sign
+from bnnhw.model.surd import approximate, ceil_sum, floor_sum, sign
 
 rationals = st.fractions(-(10**6), 10**6, max_denominator=10**6)
 nonnegative = st.fractions(0, 10**6, max_denominator=10**6)
