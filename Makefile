@@ -30,7 +30,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	test -f runs/demo/model.bnn || $(MAKE) demo
 	$(BIN)/python benchmarks/inference_cpu.py --threads 1 --clock cpu
-	$(BIN)/python benchmarks/verify_peers.py runs/demo/model.bnn --dataset digits --eps 0.1 --count 100
+	$(BIN)/python benchmarks/verify/compare.py --model runs/demo/model.bnn --eps 0.1 --count 100 --time-limit 20
 
 # Recompile the C++ modules and renew the editable install's list of files.
 build: $(STAMP)
