@@ -104,6 +104,16 @@ def test_other_conditions_equal_brute_force(plan):
     assert seen == {(name, s) for name in ("Avoids", "NotUnanimouslyWrong", "Agree") for s in ("robust", "falsified")}
 
 
+@pytest.mark.parametrize("norm", ["l0", "l1", "l2_squared"])
+def test_budgets_over_networks_that_see_different_steps_of_a_pixel(norm):
+    rng = np.random.default_rng(7)
+    for _ in range(300):
+        models = [random_model(rng, (1, 1, 4), levels=6, hidden=1, pixel_range=(0, 7)) for _ in range(2)]
+        image = random_pixels(rng, models[0], 1)[0]
+        low, high = np.minimum(image, 2), np.minimum(image + 3, 7)
+        agree(models, Region(image, low, high, Budget(norm, 2)) & Agree())
+
+
 def test_level_balls_hold_exactly_the_images_within_so_many_levels():
     rng = np.random.default_rng(11)
     for _ in range(60):

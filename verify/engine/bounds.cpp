@@ -1,7 +1,6 @@
 #include "bounds.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 namespace bnnhw::engine {
 
@@ -60,8 +59,11 @@ void Bounds::spread(std::uint32_t stage, std::uint32_t activation, std::int32_t 
 
 void Bounds::spread_budgeted(const Region& region, const Steps& steps, std::size_t index) {
   // All of a first-layer row's weights are -1 or +1, so one order of steps, by gain per cost, serves every neuron.
-  std::vector<std::uint32_t> order(steps.steps.size());
-  std::iota(order.begin(), order.end(), 0u);
+  // Steps that this network does not see stay out: without gain and perhaps without cost they have no place in it.
+  std::vector<std::uint32_t> order;
+  for (std::uint32_t step = 0; step < steps.steps.size(); ++step) {
+    if (steps.delta(index, step) != 0) order.push_back(step);
+  }
   const auto gain = [&](std::uint32_t step) { return static_cast<std::int64_t>(std::abs(steps.delta(index, step))); };
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
     return gain(a) * steps.steps[b].cost > gain(b) * steps.steps[a].cost;
@@ -83,7 +85,6 @@ void Bounds::spread_budgeted(const Region& region, const Steps& steps, std::size
   };
   for (const std::uint32_t step : order) {
     const std::int32_t delta = steps.delta(index, step);
-    if (delta == 0) continue;
     for (const Entry& entry : network_->matrix(0).column(steps.steps[step].pixel)) {
       Reach& reach = reach_[entry.index];
       if (is_touched_[entry.index] == 0) {
