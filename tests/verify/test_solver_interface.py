@@ -152,7 +152,7 @@ def test_models_repeat_with_the_seed() -> None:
         return list(map(int, solver.model()))
 
     assert model(1) == model(1)
-    assert model(1) != model(2)
+    assert len({tuple(model(seed)) for seed in range(20)}) > 1
 
 
 def test_bulk_loading_equals_loading_one_by_one() -> None:

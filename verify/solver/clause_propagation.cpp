@@ -49,8 +49,7 @@ Solver::Conflict Solver::propagate_clauses(Literal literal) {
       continue;
     }
     const std::uint32_t size = clauses_.arena.size(reference);
-    std::uint32_t index = 2;
-    while (index < size && trail_.value(Literal{codes[index]}) < 0) ++index;
+    const std::uint32_t index = scan_.first_not_false(codes, 2, size, trail_.values());
     if (index < size) {
       const Literal replacement{codes[index]};
       codes[0] = other.code;

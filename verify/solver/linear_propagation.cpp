@@ -53,18 +53,19 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
   const std::uint32_t* const falsified_at = trail_.falsified_at();
   const std::uint32_t root_size = trail_.size_up_to(0);
   const Literal* const literals = linear_.literals(constraint);
-  // Whether a literal qualifies is close to a coin toss: written always, kept by arithmetic, it costs no mispredicted
-  // branch.
   const std::size_t start = explanation.size();
-  explanation.resize(start + constraint.size);
+  explanation.resize(start + constraint.size + LiteralScan::room);
   Literal* end = explanation.data() + start;
-  for (std::uint32_t i = 0; missing > 0; ++i) {
-    const Literal literal{literals[i].code ^ (side & 1u)};
-    const std::uint32_t position = falsified_at[literal.code];
-    const bool usable = position < before;
-    *end = literal;
-    end += usable && position >= root_size ? 1 : 0;
-    missing -= usable ? linear_.weight(constraint, i) : 0;
+  if (constraint.weights_begin == LinearStore::unit_weights) {
+    end = scan_.falsified(literals, constraint.size, side & 1u, falsified_at, root_size, before, missing, end);
+  } else {
+    for (std::uint32_t i = 0; missing > 0; ++i) {
+      const Literal literal = linear_.literal(constraint, side, i);
+      const std::uint32_t position = falsified_at[literal.code];
+      if (position >= before) continue;
+      if (position >= root_size) *end++ = literal;
+      missing -= linear_.weight(constraint, i);
+    }
   }
   explanation.resize(static_cast<std::size_t>(end - explanation.data()));
 }

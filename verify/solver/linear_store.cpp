@@ -4,6 +4,15 @@
 
 namespace bnnhw::solver {
 
+namespace {
+
+// tightness(): the share of a side that acts at the next loss, and by how many halvings arming a side is worth more than
+// losing one unit of it, because arming a tight side forces many literals.
+constexpr std::uint64_t tightest = 1u << 24;
+constexpr std::uint32_t arming_halvings = 3;
+
+}  // namespace
+
 void LinearStore::add(Literal out, const LinearSum& sum) {
   Constraint constraint;
   constraint.begin = static_cast<std::uint32_t>(literals_.size());
@@ -203,6 +212,21 @@ void LinearStore::uncount(Literal literal) {
     counters[side ^ 1u] -= no_limit;
     counters[side] += constraint.max_weight;
   }
+}
+
+std::uint64_t LinearStore::tightness(Literal literal) const {
+  const auto share = [this](LinearSide side) {
+    return tightest >> std::min(std::max(counters_[side], 0), 63);
+  };
+  const Occurrences& occurrences = occurrences_[literal.code];
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = occurrences.premises; i < occurrences.end; ++i) sum += share(entries_[i]);
+  sum <<= arming_halvings;
+  for (std::uint32_t i = occurrences.units; i < occurrences.weighted; ++i) sum += share(entries_[i]);
+  for (std::uint32_t i = occurrences.weighted; i < occurrences.premises; i += 2) {
+    sum += share(entries_[i]) * entries_[i + 1];
+  }
+  return sum;
 }
 
 std::int32_t LinearStore::weight_of(const Constraint& constraint, LinearSide side, Literal forced) const {

@@ -69,6 +69,10 @@ class LinearStore {
   void uncount(Literal literal);
   Span<LinearSide> triggered() const { return {triggered_.data(), triggered_count_}; }
 
+  // How close the sides that would lose the literal, or be armed by it, are to acting: a sum of powers of two that
+  // halve with every unit of slack. No side may be triggered; muted sides add nothing.
+  std::uint64_t tightness(Literal literal) const;
+
   std::uint32_t side_count() const { return static_cast<std::uint32_t>(2 * constraints_.size()); }
   const Constraint& constraint(LinearSide side) const { return constraints_[side >> 1]; }
 

@@ -49,6 +49,8 @@ class RestartPolicy {
     return conflicts_since_restart_ >= shortest_run && fast_.value() > margin * slow_.value();
   }
 
+  bool focused() const { return !long_mode_; }
+
   void restarted() {
     conflicts_since_restart_ = 0;
     if (long_mode_) ++luby_index_;

@@ -1,6 +1,5 @@
 // The search loop: propagate; on a conflict learn and jump back; otherwise restart, forget, or decide. Assumptions are
 // the first decisions of every descent (MiniSat), so lemmas never depend on them and the solver can be asked again.
-// Decisions take a random phase: on network queries it needed fewer conflicts than saved, target or network phases.
 #include <algorithm>
 
 #include "solver.hpp"
@@ -93,12 +92,6 @@ Outcome Solver::search(Span<Literal> assumptions, const Limits& limits, const St
     if (heap_.empty()) return Outcome{Status::satisfiable, StopReason::none};
     decide();
   }
-}
-
-void Solver::decide() {
-  ++statistics_.decisions;
-  trail_.open_level();
-  enqueue(Literal::of(heap_.pop(), random_.coin()), Reason());
 }
 
 void Solver::learn() {

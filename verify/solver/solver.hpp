@@ -3,7 +3,8 @@
 // clauses costs 50 to 1000 times more per conflict than counting, so neurons stay constraints; lemmas are clauses.
 //
 // One file per technique: clause_propagation.cpp, linear_propagation.cpp (with explanations), conflict_analysis.cpp,
-// clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the formula in.
+// branching.cpp, clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the
+// formula in.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include "linear_normal_form.hpp"
 #include "linear_store.hpp"
 #include "literal.hpp"
+#include "literal_scan.hpp"
 #include "proof_sink.hpp"
 #include "random.hpp"
 #include "restart.hpp"
@@ -109,6 +111,9 @@ class Solver {
   // probing.cpp
   bool probe(const Limits& limits, const Stopwatch& stopwatch);
 
+  // branching.cpp
+  void decide();
+
   // search.cpp
   Outcome search(Span<Literal> assumptions, const Limits& limits, const Stopwatch& stopwatch);
   StopReason poll(const Limits& limits, const Stopwatch& stopwatch);
@@ -117,7 +122,6 @@ class Solver {
   bool contradiction();
   void backtrack(std::uint32_t level);
   void learn();
-  void decide();
   void report_lemma(Span<Literal> clause) {
     if (proof_ != nullptr) proof_->learned(clause);
   }
@@ -127,10 +131,12 @@ class Solver {
   static constexpr std::uint64_t visits_per_work = 32;
   static constexpr std::uint64_t work_per_poll = 1u << 14;
   static constexpr std::uint64_t first_reduction = 500;
-  static constexpr std::uint64_t reduction_step = 30;
+  static constexpr std::uint64_t reduction_step = 10;
   static constexpr std::uint64_t conflicts_before_probing = 200;
   static constexpr std::uint64_t conflicts_between_simplifications = 2000;
 
+  // A copy: two pointers that need no second load.
+  const LiteralScan scan_ = best_literal_scan();
   Trail trail_;
   ClauseDatabase clauses_;
   LinearNormalizer normalizer_;
@@ -138,6 +144,7 @@ class Solver {
   DecisionHeap heap_;
   RestartPolicy restarts_;
   Random random_;
+  std::vector<Variable> candidates_;
   Statistics statistics_;
   ProofSink* proof_ = nullptr;
 

@@ -14,8 +14,7 @@ namespace bnnhw::solver {
 class Trail {
  public:
   void add_variable() {
-    values_.push_back(0);
-    values_.push_back(0);
+    values_.resize(values_.size() + 2);
     falsified_at_.push_back(never);
     falsified_at_.push_back(never);
     variables_.push_back(VariableState{});
@@ -25,6 +24,8 @@ class Trail {
 
   // +1 true, -1 false, 0 unassigned.
   int value(Literal literal) const { return values_[literal.code]; }
+  // By literal code; three more bytes may be read behind the last one.
+  const std::int8_t* values() const { return values_.data(); }
   bool assigned(Literal literal) const { return values_[literal.code] != 0; }
   std::uint32_t level_of(Variable variable) const { return variables_[variable].level; }
   std::uint32_t position_of(Variable variable) const { return variables_[variable].position; }
@@ -78,7 +79,8 @@ class Trail {
     Reason reason;
   };
 
-  std::vector<std::int8_t> values_;
+  // With the bytes that a wide read of the last values takes along.
+  std::vector<std::int8_t> values_ = std::vector<std::int8_t>(3);
   std::vector<std::uint32_t> falsified_at_;
   std::vector<VariableState> variables_;
   std::vector<Literal> literals_;

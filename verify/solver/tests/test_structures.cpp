@@ -1,5 +1,5 @@
-// The solver's parts on their own: literals, the clause arena, the decision heap, the normal form of linear sums and
-// the counters of the linear store.
+// The solver's parts on their own: literals, the scans over them, the clause arena, the decision heap, the normal form
+// of linear sums and the counters of the linear store.
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
@@ -11,6 +11,7 @@
 #include "linear_normal_form.hpp"
 #include "linear_store.hpp"
 #include "literal.hpp"
+#include "literal_scan.hpp"
 #include "random.hpp"
 #include "restart.hpp"
 #include "trail.hpp"
@@ -30,6 +31,81 @@ void literals_keep_their_number_and_sign() {
   CHECK(Reason().kind() == Reason::Kind::none);
   CHECK(Reason::linear(12345).index() == 12345);
   CHECK(Reason::clause(54321).kind() == Reason::Kind::clause);
+}
+
+void every_literal_scan_gives_the_portable_answer() {
+  const LiteralScan& portable = portable_literal_scan();
+  const LiteralScan& best = best_literal_scan();
+  Random random(8);
+  constexpr std::uint32_t variables = 50;
+  for (int round = 0; round < 20'000; ++round) {
+    Trail trail;
+    for (std::uint32_t variable = 0; variable < variables; ++variable) trail.add_variable();
+    const auto falsified_share = random.below(5);
+    for (Variable variable = 0; variable < variables; ++variable) {
+      if (random.below(4) < falsified_share) trail.push(Literal::of(variable, random.coin()), Reason());
+    }
+    std::vector<Literal> literals;
+    const auto size = static_cast<std::uint32_t>(random.below(40));
+    for (std::uint32_t i = 0; i < size; ++i) {
+      const auto variable = i % 7 == 0 ? variables - 1 : static_cast<Variable>(random.below(variables));
+      literals.push_back(Literal::of(variable, random.below(8) < 3));
+    }
+    std::vector<std::uint32_t> codes;
+    for (const Literal literal : literals) codes.push_back(literal.code);
+    const auto begin = static_cast<std::uint32_t>(random.below(size + 1));
+    CHECK(portable.first_not_false(codes.data(), begin, size, trail.values()) ==
+          best.first_not_false(codes.data(), begin, size, trail.values()));
+
+    const auto flip = static_cast<std::uint32_t>(random.below(2));
+    const auto first = static_cast<std::uint32_t>(random.below(trail.size() + 1));
+    const auto before = static_cast<std::uint32_t>(random.below(trail.size() + 2));
+    std::vector<Literal> usable;
+    for (const Literal literal : literals) {
+      const Literal read{literal.code ^ flip};
+      if (trail.falsified_at()[read.code] < before) usable.push_back(read);
+    }
+    const auto count = random.below(usable.size() + 1);
+    usable.resize(count);
+    std::vector<Literal> expected;
+    for (const Literal literal : usable) {
+      if (trail.falsified_at()[literal.code] >= first) expected.push_back(literal);
+    }
+    for (const LiteralScan* scan : {&portable, &best}) {
+      std::vector<Literal> found(size + LiteralScan::room);
+      Literal* const end = scan->falsified(literals.data(), size, flip, trail.falsified_at(), first, before,
+                                           static_cast<std::int32_t>(count), found.data());
+      found.resize(static_cast<std::size_t>(end - found.data()));
+      CHECK(found == expected);
+    }
+  }
+}
+
+void tightness_sums_what_each_side_has_left() {
+  LinearStore store;
+  Trail trail;
+  for (int i = 0; i < 6; ++i) {
+    store.add_variable();
+    trail.add_variable();
+  }
+  // out 1 <-> at least two of 2, 3, 4: either side loses two units before its premise is impossible.
+  LinearSum sum;
+  for (const std::int32_t number : {2, 3, 4}) {
+    sum.literals.push_back(Literal::from_dimacs(number));
+    sum.weights.push_back(1);
+  }
+  sum.bound = 2;
+  sum.total = 3;
+  store.add(Literal::from_dimacs(1), sum);
+  store.compile(trail, 0);
+  const auto tightness = [&store](std::int32_t number) { return store.tightness(Literal::from_dimacs(number)); };
+  CHECK(tightness(2) > 0 && tightness(2) == tightness(-2) && tightness(2) == tightness(-3));
+  CHECK(tightness(1) == 8 * tightness(2) && tightness(-1) == tightness(1) && tightness(5) == 0);
+  const std::uint64_t before = tightness(-2);
+  store.count(Literal::from_dimacs(-3));
+  CHECK(tightness(-2) == 2 * before && tightness(2) == before);
+  store.count(Literal::from_dimacs(-1));
+  CHECK(tightness(-2) == 0 && tightness(2) > before);
 }
 
 void arena_keeps_clauses_and_marks_when_copied() {
@@ -215,6 +291,8 @@ void counters_equal_their_definition() {
 
 int main() {
   literals_keep_their_number_and_sign();
+  every_literal_scan_gives_the_portable_answer();
+  tightness_sums_what_each_side_has_left();
   arena_keeps_clauses_and_marks_when_copied();
   heap_pops_by_activity_and_breaks_ties_by_number();
   moving_average_starts_unbiased();
