@@ -1,0 +1,232 @@
+// Random questions, every stage against brute force: what bounds, enumeration, attack and the encoded formula say about
+// a region is what plain inference says about each of its images.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "brute_force.hpp"
+#include "check.hpp"
+#include "query.hpp"
+#include "random_question.hpp"
+
+using namespace bnnhw::engine;
+using namespace bnnhw::engine::tests;
+using bnnhw::solver::Limits;
+using bnnhw::solver::Literal;
+using bnnhw::solver::Solver;
+using bnnhw::solver::Status;
+using bnnhw::solver::true_literal;
+
+namespace {
+
+// What came up, so that a test in which a stage never had anything to say fails.
+struct Seen {
+  std::uint64_t excluded = 0, decided_bits = 0, undecided_bits = 0, tight_bits = 0;
+  std::uint64_t enumeration_complete = 0, enumeration_found = 0, attack_found = 0, attack_complete = 0;
+  std::uint64_t satisfiable = 0, unsatisfiable = 0, assumed_satisfiable = 0, assumed_unsatisfiable = 0, conflicts = 0;
+};
+
+// A question, its region's images and what each of them gives.
+class Case {
+ public:
+  Case(Random& random, std::size_t most) : question_(random_question(random, most)) {
+    for (const PlainNetwork& network : question_.networks) {
+      translated_.push_back(std::make_unique<Network>(translate(network)));
+    }
+    images_ = members(question_.region, most);
+    for (const Image& image : images_) {
+      traces_.push_back(tests::infer(question_.networks, image));
+      reached_.push_back(reaches(question_.goal, traces_.back()));
+    }
+    clean_ = tests::infer(question_.networks, question_.region.image);
+  }
+
+  const Question& question() const { return question_; }
+  const std::vector<Image>& images() const { return images_; }
+  const std::vector<std::vector<Trace>>& traces() const { return traces_; }
+  const std::vector<Trace>& clean() const { return clean_; }
+  bool reached(std::size_t image) const { return reached_[image]; }
+  bool any_reached() const { return std::find(reached_.begin(), reached_.end(), true) != reached_.end(); }
+  bool clean_reaches() const { return reaches(question_.goal, clean_); }
+
+  Query query() const {
+    std::vector<const Network*> networks;
+    for (const auto& network : translated_) networks.push_back(network.get());
+    return Query(networks, question_.region, question_.goal);
+  }
+  void check_counterexample(const Image& image) const {
+    CHECK(contains(question_.region, image));
+    CHECK(reaches(question_.goal, tests::infer(question_.networks, image)));
+  }
+
+ private:
+  Question question_;
+  std::vector<std::unique_ptr<Network>> translated_;
+  std::vector<Image> images_;
+  std::vector<std::vector<Trace>> traces_;
+  std::vector<bool> reached_;
+  std::vector<Trace> clean_;
+};
+
+void check_bounds(const Case& one, const Query& query, Seen& seen) {
+  for (std::size_t index = 0; index < one.question().networks.size(); ++index) {
+    const PlainNetwork& network = one.question().networks[index];
+    const Bounds& bounds = query.bounds()[index];
+    for (std::size_t layer = 0; layer < network.hidden.size(); ++layer) {
+      const Integers& clean = one.clean()[index].bits[layer];
+      const std::vector<std::uint32_t>& undecided = bounds.undecided()[layer];
+      CHECK(std::is_sorted(undecided.begin(), undecided.end()));
+      std::size_t moving = 0;
+      for (std::uint32_t bit = 0; bit < clean.size(); ++bit) {
+        const bool moves = std::any_of(one.traces().begin(), one.traces().end(), [&](const std::vector<Trace>& at) {
+          return at[index].bits[layer][bit] != clean[bit];
+        });
+        const bool open = std::binary_search(undecided.begin(), undecided.end(), bit);
+        CHECK(!moves || open);
+        moving += moves ? 1 : 0;
+      }
+      // Inputs that vary independently reach their interval's ends.
+      if (layer == 0 && !one.question().region.budget) {
+        CHECK(undecided.size() == moving);
+        seen.tight_bits += moving;
+      }
+      seen.undecided_bits += undecided.size();
+      seen.decided_bits += clean.size() - undecided.size();
+    }
+    for (std::uint32_t winner = 0; winner < network.output.size(); ++winner) {
+      for (std::uint32_t loser = 0; loser < network.output.size(); ++loser) {
+        if (winner == loser) continue;
+        const std::int64_t most = bounds.largest_difference(winner, loser);
+        for (const std::vector<Trace>& at : one.traces()) {
+          CHECK(at[index].output[winner] - at[index].output[loser] <= most);
+        }
+      }
+    }
+  }
+}
+
+void check_searches(const Case& one, Query& query, std::uint64_t seed, bool excluded, Seen& seen) {
+  Stop never(std::nullopt, nullptr);
+  const Enumeration listed = query.enumerate(1e6, never);
+  CHECK(listed.outcome != Search::stopped);
+  if (!one.question().region.budget) CHECK(listed.outcome == Search::declined);
+  if (listed.outcome == Search::complete) CHECK(!one.any_reached());
+  if (listed.outcome == Search::found) one.check_counterexample(query.image_of(listed.taken));
+  const Attack hit = query.attack(seed, 300, never);
+  CHECK(hit.outcome == Search::found || hit.outcome == Search::complete);
+  if (hit.outcome == Search::found) one.check_counterexample(query.image_of(hit.taken));
+  if (excluded) return;
+  seen.enumeration_complete += listed.outcome == Search::complete ? 1 : 0;
+  seen.enumeration_found += listed.outcome == Search::found ? 1 : 0;
+  seen.attack_found += hit.outcome == Search::found ? 1 : 0;
+  seen.attack_complete += hit.outcome == Search::complete ? 1 : 0;
+}
+
+// Solves under assumptions on steps, with and without a limit on conflicts; right where some image that takes exactly
+// the assumed steps, and none of those in `excluded`, reaches the goal.
+Status check_answer(const Case& one, const Query& query, Solver& solver, const std::vector<Literal>& assumptions,
+                    const std::vector<Image>& excluded, bool limited) {
+  const std::vector<Step>& steps = query.steps().steps;
+  const auto meets = [&steps](const Image& image, Literal literal) {
+    const Step& step = steps[literal.variable() - 1];
+    return (image[step.pixel] >= step.threshold) != literal.negative();
+  };
+  const auto alike = [&steps](const Image& a, const Image& b) {
+    return std::all_of(steps.begin(), steps.end(), [&](const Step& step) {
+      return (a[step.pixel] >= step.threshold) == (b[step.pixel] >= step.threshold);
+    });
+  };
+  bool expected = false;
+  for (std::size_t i = 0; i < one.images().size() && !expected; ++i) {
+    const Image& image = one.images()[i];
+    expected = one.reached(i) &&
+               std::all_of(assumptions.begin(), assumptions.end(), [&](Literal at) { return meets(image, at); }) &&
+               std::none_of(excluded.begin(), excluded.end(), [&](const Image& other) { return alike(image, other); });
+  }
+  Limits limits;
+  if (limited) limits.conflicts = 1;
+  bnnhw::solver::Outcome outcome = solver.solve(assumptions, limits);
+  for (int round = 0; round < 100000 && outcome.status == Status::unknown; ++round) {
+    CHECK(limited && outcome.reason == bnnhw::solver::StopReason::conflicts);
+    outcome = solver.solve(assumptions, limits);
+  }
+  CHECK(outcome.status == (expected ? Status::satisfiable : Status::unsatisfiable));
+  if (!expected) return outcome.status;
+  const Image image = query.image_of(steps_taken(query.steps(), solver.model()));
+  one.check_counterexample(image);
+  for (const Literal literal : assumptions) CHECK(meets(image, literal));
+  for (const Image& other : excluded) CHECK(!alike(image, other));
+  return outcome.status;
+}
+
+void check_encoding(const Case& one, Query& query, Random& random, bool excluded, Seen& seen) {
+  Solver solver(random.next(), random.coin());
+  query.encode(random.coin() ? BumpWeights{} : BumpWeights{1.3, 1.3}, solver);
+  const auto steps = static_cast<std::uint32_t>(query.steps().steps.size());
+  const Status plain = check_answer(one, query, solver, {}, {}, random.below(4) == 0);
+  if (!excluded) {
+    seen.satisfiable += plain == Status::satisfiable ? 1 : 0;
+    seen.unsatisfiable += plain == Status::unsatisfiable ? 1 : 0;
+  }
+  for (int round = 0; round < 3 && steps > 0; ++round) {
+    std::vector<Literal> assumptions;
+    const std::uint64_t count = 1 + random.below(4);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      assumptions.push_back(Literal::of(static_cast<std::uint32_t>(1 + random.below(steps)), random.coin()));
+    }
+    const Status status = check_answer(one, query, solver, assumptions, {}, random.below(4) == 0);
+    seen.assumed_satisfiable += status == Status::satisfiable ? 1 : 0;
+    seen.assumed_unsatisfiable += plain == Status::satisfiable && status == Status::unsatisfiable ? 1 : 0;
+  }
+  // Counterexamples excluded one after another, in the same solver.
+  std::vector<Image> known;
+  while (known.size() < 4 && steps > 0 &&
+         check_answer(one, query, solver, {}, known, false) == Status::satisfiable) {
+    std::vector<Literal> clause;
+    for (std::uint32_t i = 0; i < steps; ++i) clause.push_back(Literal::of(i + 1, solver.model()[i + 1] != 0));
+    known.push_back(query.image_of(steps_taken(query.steps(), solver.model())));
+    solver.add_clause(clause);
+  }
+  seen.conflicts += solver.statistics().conflicts;
+}
+
+void stages_agree_with_brute_force() {
+  Random random(20261123);
+  Seen seen;
+  constexpr std::uint64_t rounds = 4000;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    const Case one(random, round % 4 == 0 ? 1500 : 300);
+    Query query = one.query();
+    for (std::size_t i = 0; i < one.clean().size(); ++i) CHECK(query.predicted()[i] == one.clean()[i].predicted);
+    CHECK(query.clean_reaches() == one.clean_reaches());
+    const bool excluded = query.bound();
+    CHECK(!excluded || !one.any_reached());
+    seen.excluded += excluded ? 1 : 0;
+    check_bounds(one, query, seen);
+    if (!one.clean_reaches()) check_searches(one, query, round, excluded, seen);
+    check_encoding(one, query, random, excluded, seen);
+  }
+  std::printf("bounds: %llu of %llu excluded, bits %llu decided, %llu undecided, %llu exactly\n",
+              static_cast<unsigned long long>(seen.excluded), static_cast<unsigned long long>(rounds),
+              static_cast<unsigned long long>(seen.decided_bits), static_cast<unsigned long long>(seen.undecided_bits),
+              static_cast<unsigned long long>(seen.tight_bits));
+  std::printf("enumeration: %llu complete, %llu found; attack: %llu found, %llu not\n",
+              static_cast<unsigned long long>(seen.enumeration_complete),
+              static_cast<unsigned long long>(seen.enumeration_found),
+              static_cast<unsigned long long>(seen.attack_found),
+              static_cast<unsigned long long>(seen.attack_complete));
+  std::printf("solver: %llu sat, %llu unsat, %llu conflicts; assumed %llu sat, %llu unsat for that reason\n",
+              static_cast<unsigned long long>(seen.satisfiable), static_cast<unsigned long long>(seen.unsatisfiable),
+              static_cast<unsigned long long>(seen.conflicts),
+              static_cast<unsigned long long>(seen.assumed_satisfiable),
+              static_cast<unsigned long long>(seen.assumed_unsatisfiable));
+}
+
+}  // namespace
+
+int main() {
+  stages_agree_with_brute_force();
+  return 0;
+}
