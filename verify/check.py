@@ -19,7 +19,7 @@ import numpy as np
 from bnnhw.model import Conv, reference
 from bnnhw.verify import _engine
 from bnnhw.verify.network import Integers, Network
-from bnnhw.verify.properties import Avoids, Keeps, NotUnanimouslyWrong, Property
+from bnnhw.verify.properties import Avoids, Keeps, NotUnanimouslyWrong, Property, PropertyError
 
 Status = Literal["robust", "falsified", "unknown"]
 Stage = Literal["clean", "bounds", "enumeration", "attack", "solver"]
@@ -126,7 +126,10 @@ def check(
         if listed.status == "complete":
             return verdict("robust", "enumeration")
     bump = 1.3 if all(isinstance(next(iter(n.model.hidden), None), Conv) for n in asked) else 1.0
-    query.encode(seed, True, bump, bump)
+    try:
+        query.encode(seed, True, bump, bump)
+    except ValueError as error:
+        raise PropertyError(str(error)) from None
     lap("encode")
     brief = plan.brief_conflicts if limits.conflicts is None else min(plan.brief_conflicts, limits.conflicts)
     answer = query.solve(brief, remaining(), limits.memory_bytes)

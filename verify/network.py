@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sparse
 
 from bnnhw.model import Conv, IntegerModel, MaxPool, Output, Quantizer, Shape, digest
+from bnnhw.model.layers import INT32_MAX
 from bnnhw.verify import _engine
 
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -158,7 +159,8 @@ def _native(model: IntegerModel, hidden: list[Threshold | Pool], bias: Integers)
         else:
             matrix = layer.matrix
             sign = np.where(layer.less_equal, -1, 1)
-            threshold = layer.threshold * sign
+            # -2^31 has no 32-bit negation; no sum is as low, just as none reaches 2^31 - 1.
+            threshold = np.minimum(layer.threshold * sign, INT32_MAX)
             weights = matrix.data * np.repeat(sign, np.diff(matrix.indptr))
         native.add_layer(matrix.shape[0], *_rows(matrix, weights), threshold.astype(np.int32))
     scores = sparse.csr_array(output.weights.astype(np.int64))

@@ -24,7 +24,7 @@ from bnnhw.model.reference import check_pixels, quantize, scores
 Pixels: TypeAlias = npt.NDArray[np.integer]
 Norm: TypeAlias = Literal["l0", "l1", "l2_squared"]
 LARGEST_COST = 2**28
-"""Budgets and single costs stay below this, so that every sum a solver forms fits its integers."""
+"""Budgets stay below this; a solver adds up costs no further."""
 
 
 class PropertyError(ValueError):

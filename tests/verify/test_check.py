@@ -17,8 +17,10 @@ from bnnhw.verify import (
     Limits,
     NotUnanimouslyWrong,
     Plan,
+    PropertyError,
     Region,
     UnsoundnessError,
+    budget_ball,
     build,
     check,
     cross_check,
@@ -202,6 +204,35 @@ def test_a_counterexample_that_reference_inference_denies_is_an_error_of_ours():
         replay([build(model)], question, image)
     with pytest.raises(UnsoundnessError, match="outside the region"):
         replay([build(model)], question, np.where(image > 5, image - 2, image + 2))
+
+
+@pytest.mark.parametrize("threshold", [-(2**31), -(2**31) + 1, 2**31 - 1])
+@pytest.mark.parametrize("less_equal", [False, True])
+def test_thresholds_at_the_ends_of_their_integers(threshold, less_equal):
+    quantizer = Quantizer((1, 1, 1), np.array([1]), 0, 1)
+    hidden = Dense(np.array([[1], [1]]), np.array([threshold, 1]), np.array([less_equal, False]))
+    statuses = {
+        agree(
+            [IntegerModel(quantizer, (hidden,), Output(np.array(weights), np.array(bias)))],
+            linf_ball(np.zeros((1, 1, 1), int), 1, quantizer) & Keeps(0),
+        ).status
+        for weights, bias in product(([[0, 0], [-1, 1]], [[0, 0], [1, 1]]), ([0, 0], [0, -1]))
+    }
+    assert "falsified" in statuses
+
+
+def test_a_budget_beyond_what_the_solver_adds_up_is_refused():
+    rng = np.random.default_rng(0)
+    shape = (1, 28, 28)
+    weights = rng.choice([-1, 1], (20, 784))
+    hidden = Dense(weights, rng.integers(-5, 5, 20), np.zeros(20, bool))
+    model = IntegerModel(
+        Quantizer(shape, np.array([128])), (hidden,), Output(rng.choice([-1, 1], (3, 20)), np.zeros(3, int))
+    )
+    image = rng.integers(0, 256, shape)
+    region = budget_ball(image, "l2_squared", 2**26, model.quantizer, rng.integers(900, 1000, shape))
+    with pytest.raises(PropertyError, match="more than 2\\^28 together"):
+        check(build(model), region & Keeps(int(predict(model, image[None])[0])))
 
 
 def test_limits_give_unknown_with_their_reason():

@@ -102,7 +102,7 @@ class LocalSearch {
         if (entry.index == loser) weight -= entry.weight;
       }
       if (weight == 0) continue;
-      const double slack = evaluation.slack(last, bit) + 0.5;
+      const double slack = static_cast<double>(evaluation.slack(last, bit)) + 0.5;
       total += slack_share * weight * slack / (slack_scale + std::abs(slack));
     }
     return total;

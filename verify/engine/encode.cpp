@@ -1,7 +1,6 @@
 #include "encode.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
 
 namespace bnnhw::engine {
@@ -29,7 +28,6 @@ class Sum {
     if (weight == 0) return;
     literals_.push_back(Literal::of(variable, weight < 0));
     const std::int64_t size = weight < 0 ? -weight : weight;
-    if (size > std::numeric_limits<std::int32_t>::max()) throw std::length_error("a cost exceeds 2^31 - 1");
     weights_.push_back(static_cast<std::int32_t>(size));
     if (weight < 0) bound_ -= weight;
     unit_ = unit_ && size == 1;
@@ -120,7 +118,7 @@ class NetworkEncoder {
     const std::vector<std::uint32_t>& undecided = bounds_.undecided()[stage];
     const Variable first = solver_.new_variables(static_cast<std::uint32_t>(undecided.size()));
     for (std::uint32_t i = 0; i < undecided.size(); ++i) {
-      sum_.begin(-static_cast<std::int64_t>(clean_.slack(stage, undecided[i])));
+      sum_.begin(-clean_.slack(stage, undecided[i]));
       for (const Entry& entry : matrix.row(undecided[i])) {
         if (stage == 0) {
           for (std::uint32_t step = steps_.begin[entry.index]; step < steps_.begin[entry.index + 1]; ++step) {
@@ -158,6 +156,13 @@ void add_chains(const Steps& steps, Solver& solver) {
 void add_budget(const Region& region, const Steps& steps, Solver& solver) {
   if (!region.budget) return;
   // Sum of -cost * [taken] >= -limit.
+  std::int64_t total = 0;
+  for (const Step& step : steps.steps) {
+    total += step.cost;
+    if (total <= solver::max_total_weight) continue;
+    throw std::length_error(
+        "the changes that the budget allows cost more than 2^28 together: lower its limit or its weights");
+  }
   Sum sum(solver);
   sum.begin(-region.budget->limit);
   for (std::uint32_t i = 0; i < steps.steps.size(); ++i) {

@@ -25,7 +25,8 @@ struct BumpWeights {
   double first_layer = 1.0;
 };
 
-// Adds the query to an empty solver. Steps become the variables 1, 2, ... in their order.
+// Adds the query to an empty solver. Steps become the variables 1, 2, ... in their order. Throws std::length_error
+// where the steps' costs are together beyond what the solver adds up.
 void encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds, const Region& region,
             const Steps& steps, const Goal& goal, const BumpWeights& bump, solver::Solver& solver);
 

@@ -78,7 +78,8 @@ class Walk {
     for (std::uint32_t network = 0; network < bounds.size(); ++network) {
       for (const std::uint32_t neuron : bounds[network].undecided().front()) {
         live_.push_back(Live{network, neuron});
-        slack_.push_back(evaluations[network].slack(0, neuron));
+        // An undecided neuron's threshold is within reach of its sum, so their difference is as small as sums are.
+        slack_.push_back(static_cast<std::int32_t>(evaluations[network].slack(0, neuron)));
       }
     }
   }

@@ -30,8 +30,9 @@ class Evaluation {
   // Accumulators of a stage's matrix, and for hidden stages whether each reaches its threshold.
   const std::vector<std::int32_t>& accumulators(std::uint32_t stage) const { return stages_[stage].now; }
   const std::vector<std::uint8_t>& bits(std::uint32_t stage) const { return stages_[stage].bits; }
-  std::int32_t slack(std::uint32_t stage, std::uint32_t neuron) const {
-    return stages_[stage].now[neuron] - network_->hidden[stage].threshold[neuron];
+  // In 64 bits, as a threshold may be any 32-bit integer.
+  std::int64_t slack(std::uint32_t stage, std::uint32_t neuron) const {
+    return static_cast<std::int64_t>(stages_[stage].now[neuron]) - network_->hidden[stage].threshold[neuron];
   }
   std::uint32_t predicted() const;
   // acc[winner] - acc[loser] of the output.

@@ -57,13 +57,24 @@ bool Query::bound(PresolveSink* sink) {
   return excluded(goal_, clean_, bounds_);
 }
 
+void Query::require_bounds() const {
+  if (bounds_.empty()) throw std::logic_error("bound() comes before the other stages");
+}
+
 Enumeration Query::enumerate(double most_subsets, Stop& stop) {
+  require_bounds();
   return engine::enumerate(clean_, bounds_, region_, steps_, goal_, most_subsets, stop);
 }
 
 Attack Query::attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop) {
+  require_bounds();
   std::vector<Evaluation> moving = clean_;
   return engine::attack(moving, bounds_, region_, steps_, goal_, seed, most_evaluations, stop);
+}
+
+void Query::encode(const BumpWeights& bump, solver::Solver& solver) const {
+  require_bounds();
+  engine::encode(clean_, bounds_, region_, steps_, goal_, bump, solver);
 }
 
 }  // namespace bnnhw::engine

@@ -31,17 +31,17 @@ class Query {
   const Steps& steps() const { return steps_; }
   const std::vector<Bounds>& bounds() const { return bounds_; }
 
-  // After bound().
+  // After bound(); std::logic_error without it.
   Enumeration enumerate(double most_subsets, Stop& stop);
   Attack attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop);
-  void encode(const BumpWeights& bump, solver::Solver& solver) const {
-    engine::encode(clean_, bounds_, region_, steps_, goal_, bump, solver);
-  }
+  void encode(const BumpWeights& bump, solver::Solver& solver) const;
   std::vector<std::int32_t> image_of(const std::vector<std::uint8_t>& taken) const {
     return engine::image_of(region_, steps_, taken);
   }
 
  private:
+  void require_bounds() const;
+
   std::vector<const Network*> networks_;
   Region region_;
   Goal goal_;

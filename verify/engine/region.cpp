@@ -6,8 +6,13 @@ namespace bnnhw::engine {
 
 namespace {
 
-std::int64_t cost_of(const Budget& budget, std::uint32_t pixel, std::int64_t distance) {
+// What a change by `distance` > 0 costs; nothing where that is over the budget, however far beyond 64 bits.
+std::optional<std::int64_t> cost_of(const Budget& budget, std::uint32_t pixel, std::int64_t distance) {
   const std::int64_t weight = budget.weight.empty() ? 1 : budget.weight[pixel];
+  if (weight == 0) return 0;
+  std::int64_t most = budget.limit / weight;
+  if (budget.norm == Norm::l2_squared) most /= distance;
+  if ((budget.norm == Norm::l0 ? 1 : distance) > most) return std::nullopt;
   switch (budget.norm) {
     case Norm::l0: return weight;
     case Norm::l1: return weight * distance;
@@ -20,26 +25,23 @@ std::int64_t cost_of(const Budget& budget, std::uint32_t pixel, std::int64_t dis
 void charge(const Region& region, std::vector<Step>& chain) {
   if (!region.budget) return;
   const Budget& budget = *region.budget;
-  const auto charge_one = [&](Step& step, std::int64_t before) {
+  std::int64_t total = 0;
+  // Charges the next step of a way from the image's value; false where the budget does not get there.
+  const auto charge_one = [&](Step& step) {
     const std::int64_t value = region.image[step.pixel];
-    const std::int64_t distance = step.up ? step.threshold - value : value - step.threshold + 1;
-    const std::int64_t total = cost_of(budget, step.pixel, distance);
-    step.cost = total - before;
-    return total;
+    const std::optional<std::int64_t> cost =
+        cost_of(budget, step.pixel, step.up ? step.threshold - value : value - step.threshold + 1);
+    if (!cost) return false;
+    step.cost = *cost - total;
+    total = *cost;
+    return true;
   };
   const auto first_up = std::find_if(chain.begin(), chain.end(), [](const Step& step) { return step.up; });
-  std::int64_t total = 0;
   auto end = first_up;
-  for (; end != chain.end(); ++end) {
-    total = charge_one(*end, total);
-    if (total > budget.limit) break;
-  }
+  while (end != chain.end() && charge_one(*end)) ++end;
   total = 0;
   auto begin = first_up;
-  for (; begin != chain.begin(); --begin) {
-    total = charge_one(*(begin - 1), total);
-    if (total > budget.limit) break;
-  }
+  while (begin != chain.begin() && charge_one(*(begin - 1))) --begin;
   chain.erase(end, chain.end());
   chain.erase(chain.begin(), begin);
 }
@@ -55,9 +57,11 @@ Steps find_steps(const std::vector<const Network*>& networks, const Region& regi
     found.begin.push_back(static_cast<std::uint32_t>(found.steps.size()));
     chain.clear();
     for (const Network* network : networks) {
-      for (const std::int32_t threshold : network->pixel_thresholds(pixel)) {
-        if (threshold <= region.low[pixel] || threshold > region.high[pixel]) continue;
-        chain.push_back(Step{pixel, threshold, threshold > region.image[pixel], 0});
+      const Span<std::int32_t> at = network->pixel_thresholds(pixel);
+      const std::int32_t* const end = std::upper_bound(at.begin(), at.end(), region.high[pixel]);
+      for (auto threshold = std::upper_bound(at.begin(), end, region.low[pixel]); threshold != end; ++threshold) {
+        if (!chain.empty() && chain.back().threshold == *threshold) continue;
+        chain.push_back(Step{pixel, *threshold, *threshold > region.image[pixel], 0});
       }
     }
     if (chain.empty()) continue;

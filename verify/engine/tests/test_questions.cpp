@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "brute_force.hpp"
@@ -17,7 +19,6 @@ using bnnhw::solver::Limits;
 using bnnhw::solver::Literal;
 using bnnhw::solver::Solver;
 using bnnhw::solver::Status;
-using bnnhw::solver::true_literal;
 
 namespace {
 
@@ -31,7 +32,7 @@ struct Seen {
 // A question, its region's images and what each of them gives.
 class Case {
  public:
-  Case(Random& random, std::size_t most) : question_(random_question(random, most)) {
+  Case(Question question, std::size_t most) : question_(std::move(question)) {
     for (const PlainNetwork& network : question_.networks) {
       translated_.push_back(std::make_unique<Network>(translate(network)));
     }
@@ -192,41 +193,88 @@ void check_encoding(const Case& one, Query& query, Random& random, bool excluded
   seen.conflicts += solver.statistics().conflicts;
 }
 
+void check_stages(const Case& one, Random& random, Seen& seen) {
+  Query query = one.query();
+  for (std::size_t i = 0; i < one.clean().size(); ++i) CHECK(query.predicted()[i] == one.clean()[i].predicted);
+  CHECK(query.clean_reaches() == one.clean_reaches());
+  const bool excluded = query.bound();
+  CHECK(!excluded || !one.any_reached());
+  seen.excluded += excluded ? 1 : 0;
+  check_bounds(one, query, seen);
+  if (!one.clean_reaches()) check_searches(one, query, random.next(), excluded, seen);
+  check_encoding(one, query, random, excluded, seen);
+}
+
 void stages_agree_with_brute_force() {
   Random random(20261123);
   Seen seen;
-  constexpr std::uint64_t rounds = 4000;
-  for (std::uint64_t round = 0; round < rounds; ++round) {
-    const Case one(random, round % 4 == 0 ? 1500 : 300);
-    Query query = one.query();
-    for (std::size_t i = 0; i < one.clean().size(); ++i) CHECK(query.predicted()[i] == one.clean()[i].predicted);
-    CHECK(query.clean_reaches() == one.clean_reaches());
-    const bool excluded = query.bound();
-    CHECK(!excluded || !one.any_reached());
-    seen.excluded += excluded ? 1 : 0;
-    check_bounds(one, query, seen);
-    if (!one.clean_reaches()) check_searches(one, query, round, excluded, seen);
-    check_encoding(one, query, random, excluded, seen);
+  for (int round = 0; round < 3500; ++round) {
+    const std::size_t most = round % 4 == 0 ? 1500 : 300;
+    check_stages(Case(random_question(random, most), most), random, seen);
   }
-  std::printf("bounds: %llu of %llu excluded, bits %llu decided, %llu undecided, %llu exactly\n",
-              static_cast<unsigned long long>(seen.excluded), static_cast<unsigned long long>(rounds),
-              static_cast<unsigned long long>(seen.decided_bits), static_cast<unsigned long long>(seen.undecided_bits),
-              static_cast<unsigned long long>(seen.tight_bits));
+  const auto number = [](std::uint64_t count) { return static_cast<unsigned long long>(count); };
+  std::printf("bounds: %llu excluded, bits %llu decided, %llu undecided, %llu exactly\n", number(seen.excluded),
+              number(seen.decided_bits), number(seen.undecided_bits), number(seen.tight_bits));
   std::printf("enumeration: %llu complete, %llu found; attack: %llu found, %llu not\n",
-              static_cast<unsigned long long>(seen.enumeration_complete),
-              static_cast<unsigned long long>(seen.enumeration_found),
-              static_cast<unsigned long long>(seen.attack_found),
-              static_cast<unsigned long long>(seen.attack_complete));
+              number(seen.enumeration_complete), number(seen.enumeration_found), number(seen.attack_found),
+              number(seen.attack_complete));
   std::printf("solver: %llu sat, %llu unsat, %llu conflicts; assumed %llu sat, %llu unsat for that reason\n",
-              static_cast<unsigned long long>(seen.satisfiable), static_cast<unsigned long long>(seen.unsatisfiable),
-              static_cast<unsigned long long>(seen.conflicts),
-              static_cast<unsigned long long>(seen.assumed_satisfiable),
-              static_cast<unsigned long long>(seen.assumed_unsatisfiable));
+              number(seen.satisfiable), number(seen.unsatisfiable), number(seen.conflicts),
+              number(seen.assumed_satisfiable), number(seen.assumed_unsatisfiable));
+  CHECK(seen.excluded > 300 && seen.decided_bits > 1000 && seen.undecided_bits > 1000 && seen.tight_bits > 1000);
+  CHECK(seen.enumeration_complete > 50 && seen.enumeration_found > 50);
+  CHECK(seen.attack_found > 50 && seen.attack_complete > 50);
+  CHECK(seen.satisfiable > 100 && seen.unsatisfiable > 100 && seen.conflicts > 1000);
+  CHECK(seen.assumed_satisfiable > 500 && seen.assumed_unsatisfiable > 500);
+}
+
+// Thresholds no sum is near, layers that always say the same, and regions that leave nothing, or nearly, to change.
+void degenerate_questions_agree_with_brute_force() {
+  constexpr std::int32_t least = std::numeric_limits<std::int32_t>::min();
+  constexpr std::int32_t largest = std::numeric_limits<std::int32_t>::max();
+  constexpr std::int32_t extremes[] = {least, least + 1, least + 2, -largest / 2, largest / 2, largest - 1, largest};
+  Random random(12);
+  Seen seen;
+  for (int round = 0; round < 1000; ++round) {
+    Question question = random_question(random, 200);
+    for (PlainNetwork& network : question.networks) {
+      for (PlainLayer& layer : network.hidden) {
+        for (std::int32_t& threshold : layer.thresholds) {
+          if (random.below(3) == 0) threshold = extremes[random.below(7)];
+        }
+        if (random.below(6) == 0) std::fill(layer.weights.begin(), layer.weights.end(), std::int8_t{0});
+      }
+      if (random.below(8) == 0) std::fill(network.output[0].begin(), network.output[0].end(), std::int8_t{0});
+      if (random.below(8) == 0) network.bias[0] = random.coin() ? largest : -largest;
+    }
+    Region& region = question.region;
+    switch (random.below(6)) {
+      case 0:
+        region.low = region.high = region.image;
+        break;
+      case 1:
+        if (region.budget) region.budget->limit = 0;
+        break;
+      case 2:
+        if (region.budget) region.budget->weight.assign(region.image.size(), 0);
+        break;
+      case 3:
+        for (auto& thresholds : question.networks.front().quantizer) {
+          thresholds.assign(thresholds.size(), extremes[random.below(7)]);
+        }
+        break;
+      default: break;
+    }
+    if (members(region, 5000).empty()) continue;
+    check_stages(Case(question, 5000), random, seen);
+  }
+  CHECK(seen.excluded > 100 && seen.decided_bits > 1000 && seen.satisfiable > 50);
 }
 
 }  // namespace
 
 int main() {
   stages_agree_with_brute_force();
+  degenerate_questions_agree_with_brute_force();
   return 0;
 }
