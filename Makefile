@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-cpp lint bench build clean
+.PHONY: demo test test-cpp fuzz lint bench build clean
 
 demo: $(STAMP)
 	$(BIN)/bnnhw run --dataset digits --out runs/demo
@@ -17,6 +17,11 @@ test-cpp: $(STAMP)
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBNNHW_CPP_TESTS=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+# Random questions on all cores, checked against brute force and CaDiCaL; ends at the first disagreement, which names
+# its seed. Minutes; not part of the tests.
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz_verify.py --networks 20000 --formulas 100000
 
 # The type checker reads the installed layout, where every room is below bnnhw.
 lint: $(STAMP)

@@ -31,3 +31,32 @@ def random_formula(rng: random.Random, most_variables: int = 9) -> Formula:
     )
     constraints = tuple(random_constraint(rng, variables) for _ in range(rng.randint(0, variables)))
     return Formula(variables, clauses, constraints)
+
+
+def layered_formula(rng: random.Random) -> Formula:
+    """Two layers of neurons and a demand on the last, about as hard to meet as not: answers take conflicts.
+
+    A neuron's bound is near the median of its sum; a third of them is weighted.
+    """
+    sizes = [rng.randint(8, 12), rng.randint(6, 10), rng.randint(4, 8)]
+    constraints: list[LinearConstraint] = []
+    first, end = 1, sizes[0] + 1
+    for size in sizes[1:]:
+        for out in range(end, end + size):
+            chosen = rng.sample(range(first, end), min(end - first, rng.randint(4, 8)))
+            constraints.append(_balanced(rng, rng.choice([-1, 1]) * out, chosen, rng.randint(-1, 1)))
+        first, end = end, end + size
+    clauses = tuple(
+        tuple(rng.choice([-1, 1]) * variable for variable in rng.sample(range(1, end), 3))
+        for _ in range(rng.randint(0, 3 * sizes[0]))
+    )
+    for _ in range(rng.randint(1, 4)):
+        last = rng.sample(range(first, end), rng.randint(3, end - first))
+        constraints.append(_balanced(rng, 0, last, rng.randint(0, 2)))
+    return Formula(end - 1, clauses, tuple(constraints))
+
+
+def _balanced(rng: random.Random, out: int, variables: list[int], above: int) -> LinearConstraint:
+    literals = tuple(rng.choice([-1, 1]) * variable for variable in variables)
+    weights = tuple(rng.randint(1, 5) for _ in literals) if rng.random() < 0.33 else (1,) * len(literals)
+    return LinearConstraint(out, literals, (sum(weights) + 1) // 2 + above * max(weights) // 2, weights)

@@ -208,7 +208,7 @@ void check_stages(const Case& one, Random& random, Seen& seen) {
 void stages_agree_with_brute_force() {
   Random random(20261123);
   Seen seen;
-  for (int round = 0; round < 3500; ++round) {
+  for (int round = 0; round < 2500; ++round) {
     const std::size_t most = round % 4 == 0 ? 1500 : 300;
     check_stages(Case(random_question(random, most), most), random, seen);
   }
@@ -235,7 +235,7 @@ void degenerate_questions_agree_with_brute_force() {
   constexpr std::int32_t extremes[] = {least, least + 1, least + 2, -largest / 2, largest / 2, largest - 1, largest};
   Random random(12);
   Seen seen;
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < 700; ++round) {
     Question question = random_question(random, 200);
     for (PlainNetwork& network : question.networks) {
       for (PlainLayer& layer : network.hidden) {
