@@ -72,8 +72,23 @@ class Query:
     @property
     def clean_reaches(self) -> bool:
         """Does the image itself reach the goal?"""
-    def bound(self) -> bool:
+    def bound(self, record: bool = False) -> bool:
         """Interval bounds; true where they exclude the goal. Comes before everything below."""
+    @property
+    def decisions(self) -> npt.NDArray[np.int64]:
+        """After bound(record=True), a row per bit that the bounds decided although its inputs can change.
+
+        Columns: network, layer, neuron, bit, numerator, denominator, slack. Such a bit keeps its value because its
+        constraint plus numerator / denominator times the budget's keeps the accumulator ``slack`` away from flipping
+        it. Rows are by network and layer, so that each follows from those before.
+        """
+    @property
+    def score_bounds(self) -> npt.NDArray[np.int64]:
+        """After bound(record=True), the score differences that speak against the goal; a true bound() rests on them.
+
+        Columns: network, winner, loser, most. The output accumulator of ``winner`` is nowhere more than ``most`` above
+        that of ``loser``, too little to rank above it.
+        """
     @property
     def free_steps(self) -> int:
         """How many (pixel, threshold) pairs the region can pass."""

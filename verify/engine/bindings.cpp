@@ -7,7 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
-#include <cstring>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -102,6 +102,34 @@ std::string_view name(solver::StopReason reason) {
   return "";
 }
 
+// What presolve reported, as tables of integers, one step a row.
+class Recorder : public PresolveSink {
+ public:
+  static constexpr std::size_t decision_columns = 7;
+  static constexpr std::size_t score_bound_columns = 4;
+
+  void decided(const Decision& one) override {
+    const std::int64_t row[decision_columns] = {one.network,   one.layer,       one.neuron, one.bit ? 1 : 0,
+                                                one.numerator, one.denominator, one.slack};
+    decisions.insert(decisions.end(), std::begin(row), std::end(row));
+  }
+  void bounded(const ScoreBound& one) override {
+    const std::int64_t row[score_bound_columns] = {one.network, one.winner, one.loser, one.most};
+    score_bounds.insert(score_bounds.end(), std::begin(row), std::end(row));
+  }
+
+  std::vector<std::int64_t> decisions;
+  std::vector<std::int64_t> score_bounds;
+};
+
+using Rows = nb::ndarray<nb::numpy, std::int64_t, nb::ndim<2>>;
+
+Rows rows_of(const std::vector<std::int64_t>& values, std::size_t columns) {
+  auto* const copied = new std::vector<std::int64_t>(values);
+  const nb::capsule owner(copied, [](void* data) noexcept { delete static_cast<std::vector<std::int64_t>*>(data); });
+  return Rows(copied->data(), {values.size() / columns, columns}, owner);
+}
+
 class PythonNetwork {
  public:
   PythonNetwork(std::uint32_t pixels, std::uint32_t levels, const Array<std::int32_t>& thresholds,
@@ -171,10 +199,14 @@ class PythonQuery {
   std::vector<std::uint32_t> predicted() const { return query_->predicted(); }
   bool clean_reaches() const { return query_->clean_reaches(); }
 
-  bool bound() {
+  bool bound(bool record) {
     const nb::gil_scoped_release release;
-    return query_->bound();
+    recorder_ = Recorder();
+    return query_->bound(record ? &recorder_ : nullptr);
   }
+
+  Rows decisions() const { return rows_of(recorder_.decisions, Recorder::decision_columns); }
+  Rows score_bounds() const { return rows_of(recorder_.score_bounds, Recorder::score_bound_columns); }
 
   std::size_t free_steps() const { return query_->steps().steps.size(); }
 
@@ -283,6 +315,7 @@ class PythonQuery {
 
   std::vector<std::shared_ptr<Network>> kept_;
   std::unique_ptr<Query> query_;
+  Recorder recorder_;
   std::unique_ptr<solver::Solver> solver_;
 };
 
@@ -322,7 +355,9 @@ NB_MODULE(_engine, module) {
       .def_prop_ro("free_steps", &PythonQuery::free_steps)
       .def_prop_ro("undecided", &PythonQuery::undecided)
       .def_prop_ro("undecided_bits", &PythonQuery::undecided_bits)
-      .def("bound", &PythonQuery::bound)
+      .def("bound", &PythonQuery::bound, nb::arg("record") = false)
+      .def_prop_ro("decisions", &PythonQuery::decisions, nb::rv_policy::automatic)
+      .def_prop_ro("score_bounds", &PythonQuery::score_bounds, nb::rv_policy::automatic)
       .def("enumerate", &PythonQuery::enumerate, nb::arg("most_subsets"), nb::arg("seconds").none() = nb::none())
       .def("attack", &PythonQuery::attack, nb::arg("seed"), nb::arg("most_evaluations"),
            nb::arg("seconds").none() = nb::none())

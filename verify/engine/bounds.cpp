@@ -109,10 +109,11 @@ void Bounds::settle(std::uint32_t stage, const Evaluation& clean, std::size_t in
     is_touched_[neuron] = 0;
     const std::int64_t slack = clean.slack(stage, neuron);
     const Reach& reach = reach_[neuron];
-    if (slack >= 0 ? slack - reach.down < 0 : slack + reach.up >= 0) {
+    const std::int64_t left = slack >= 0 ? slack - reach.down : -1 - slack - reach.up;
+    if (left < 0) {
       undecided_[stage].push_back(neuron);
     } else if (sink != nullptr) {
-      Decision decision{static_cast<std::uint32_t>(index), stage, neuron, slack >= 0, 0, 1};
+      Decision decision{static_cast<std::uint32_t>(index), stage, neuron, slack >= 0, 0, 1, left};
       if (budgeted) {
         decision.numerator = slack >= 0 ? reach.down_gain : reach.up_gain;
         decision.denominator = slack >= 0 ? reach.down_cost : reach.up_cost;

@@ -17,7 +17,8 @@
 namespace bnnhw::engine {
 
 // A bit that the bounds decided although its inputs are not all decided: hidden bit `neuron` of `layer` keeps its
-// value because its constraint plus `numerator / denominator` times the budget constraint (0 / 1 without) says so.
+// value because its constraint plus `numerator / denominator` times the budget constraint (0 / 1 without) says so. In
+// that sum's worst case the accumulator still stays `slack` >= 0 on its side of the threshold.
 struct Decision {
   std::uint32_t network;
   std::uint32_t layer;
@@ -25,13 +26,26 @@ struct Decision {
   bool bit;
   std::int64_t numerator;
   std::int64_t denominator;
+  std::int64_t slack;
 };
 
-// Where presolve reports what it derived, in an order in which each step follows from those before.
+// In one network, acc[winner] - acc[loser] of the output is nowhere more than `most`: too little for `winner` to rank
+// above `loser`.
+struct ScoreBound {
+  std::uint32_t network;
+  std::uint32_t winner;
+  std::uint32_t loser;
+  std::int64_t most;
+};
+
+// Where presolve reports what it derived, in an order in which each step follows from those before: decided bits by
+// network and layer, then the score bounds that speak against the goal. A verdict of the bounds alone rests on nothing
+// else; a bit none of whose inputs can change is not worth a report.
 class PresolveSink {
  public:
   virtual ~PresolveSink() = default;
   virtual void decided(const Decision& decision) = 0;
+  virtual void bounded(const ScoreBound& bound) = 0;
 
  protected:
   PresolveSink() = default;

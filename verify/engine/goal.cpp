@@ -31,17 +31,26 @@ bool may_beat(const Bounds& bounds, const Network& network, std::uint32_t winner
   return bounds.largest_difference(winner, loser) >= network.needed(winner, loser, ties_win);
 }
 
-bool excluded(const Goal& goal, const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds) {
+bool excluded(const Goal& goal, const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds,
+              PresolveSink* sink) {
   const Network& network = clean.front().network();
+  const auto may_rank_above = [&](std::size_t index, std::uint32_t winner, std::uint32_t loser, bool ties_win) {
+    if (may_beat(bounds[index], clean[index].network(), winner, loser, ties_win)) return true;
+    if (sink != nullptr) {
+      const std::int64_t most = bounds[index].largest_difference(winner, loser);
+      sink->bounded(ScoreBound{static_cast<std::uint32_t>(index), winner, loser, most});
+    }
+    return false;
+  };
   const auto may_win = [&](std::size_t index, std::uint32_t winner) {
     for (std::uint32_t one = 0; one < network.classes(); ++one) {
-      if (one != winner && !may_beat(bounds[index], clean[index].network(), winner, one, false)) return false;
+      if (one != winner && !may_rank_above(index, winner, one, false)) return false;
     }
     return true;
   };
   const auto may_lose = [&](std::size_t index, std::uint32_t label, bool ties_win) {
     for (std::uint32_t one = 0; one < network.classes(); ++one) {
-      if (one != label && may_beat(bounds[index], clean[index].network(), one, label, ties_win)) return true;
+      if (one != label && may_rank_above(index, one, label, ties_win)) return true;
     }
     return false;
   };

@@ -30,8 +30,9 @@ struct Goal {
 // Does the state that the evaluations are in reach the goal?
 bool reached(const Goal& goal, const std::vector<Evaluation>& evaluations);
 
-// Can interval bounds exclude the goal? Then no image of the region reaches it.
-bool excluded(const Goal& goal, const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds);
+// Can interval bounds exclude the goal? Then no image of the region reaches it. The sink, if there is one, hears why.
+bool excluded(const Goal& goal, const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds,
+              PresolveSink* sink);
 
 // May `winner` rank above `loser` somewhere in the region, as far as the bounds tell?
 bool may_beat(const Bounds& bounds, const Network& network, std::uint32_t winner, std::uint32_t loser, bool ties_win);

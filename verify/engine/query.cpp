@@ -54,7 +54,7 @@ bool Query::bound(PresolveSink* sink) {
     bounds_.emplace_back(*networks_[index]);
     bounds_.back().propagate(clean_[index], region_, steps_, index, sink);
   }
-  return excluded(goal_, clean_, bounds_);
+  return excluded(goal_, clean_, bounds_, sink);
 }
 
 void Query::require_bounds() const {

@@ -24,6 +24,7 @@ namespace {
 
 // What came up, so that a test in which a stage never had anything to say fails.
 struct Seen {
+  std::uint64_t reported = 0, multiplied = 0;
   std::uint64_t excluded = 0, decided_bits = 0, undecided_bits = 0, tight_bits = 0;
   std::uint64_t enumeration_complete = 0, enumeration_found = 0, attack_found = 0, attack_complete = 0;
   std::uint64_t satisfiable = 0, unsatisfiable = 0, assumed_satisfiable = 0, assumed_unsatisfiable = 0, conflicts = 0;
@@ -106,6 +107,36 @@ void check_bounds(const Case& one, const Query& query, Seen& seen) {
       }
     }
   }
+}
+
+struct Heard : PresolveSink {
+  void decided(const Decision& decision) override { decisions.push_back(decision); }
+  void bounded(const ScoreBound& bound) override { score_bounds.push_back(bound); }
+
+  std::vector<Decision> decisions;
+  std::vector<ScoreBound> score_bounds;
+};
+
+// What presolve reports is true of every image, and comes in the order in which it follows.
+void check_reports(const Case& one, const Query& query, const Heard& heard, Seen& seen) {
+  const Decision* last = nullptr;
+  for (const Decision& decision : heard.decisions) {
+    const std::vector<std::uint32_t>& undecided = query.bounds()[decision.network].undecided()[decision.layer];
+    CHECK(!std::binary_search(undecided.begin(), undecided.end(), decision.neuron));
+    CHECK(decision.bit == (one.clean()[decision.network].bits[decision.layer][decision.neuron] != 0));
+    CHECK(decision.slack >= 0 && decision.numerator >= 0 && decision.denominator > 0);
+    CHECK(last == nullptr || last->network < decision.network ||
+          (last->network == decision.network && last->layer <= decision.layer));
+    last = &decision;
+    seen.multiplied += decision.numerator > 0 ? 1 : 0;
+  }
+  for (const ScoreBound& bound : heard.score_bounds) {
+    for (const std::vector<Trace>& at : one.traces()) {
+      CHECK(at[bound.network].output[bound.winner] - at[bound.network].output[bound.loser] <= bound.most);
+      CHECK(at[bound.network].predicted != bound.winner);
+    }
+  }
+  seen.reported += heard.decisions.size();
 }
 
 void check_searches(const Case& one, Query& query, std::uint64_t seed, bool excluded, Seen& seen) {
@@ -197,10 +228,14 @@ void check_stages(const Case& one, Random& random, Seen& seen) {
   Query query = one.query();
   for (std::size_t i = 0; i < one.clean().size(); ++i) CHECK(query.predicted()[i] == one.clean()[i].predicted);
   CHECK(query.clean_reaches() == one.clean_reaches());
-  const bool excluded = query.bound();
+  const bool excluded_unheard = query.bound();
+  Heard heard;
+  const bool excluded = query.bound(&heard);
+  CHECK(excluded == excluded_unheard);
   CHECK(!excluded || !one.any_reached());
   seen.excluded += excluded ? 1 : 0;
   check_bounds(one, query, seen);
+  check_reports(one, query, heard, seen);
   if (!one.clean_reaches()) check_searches(one, query, random.next(), excluded, seen);
   check_encoding(one, query, random, excluded, seen);
 }
@@ -222,6 +257,7 @@ void stages_agree_with_brute_force() {
               number(seen.satisfiable), number(seen.unsatisfiable), number(seen.conflicts),
               number(seen.assumed_satisfiable), number(seen.assumed_unsatisfiable));
   CHECK(seen.excluded > 300 && seen.decided_bits > 1000 && seen.undecided_bits > 1000 && seen.tight_bits > 1000);
+  CHECK(seen.reported > 1000 && seen.multiplied > 200);
   CHECK(seen.enumeration_complete > 50 && seen.enumeration_found > 50);
   CHECK(seen.attack_found > 50 && seen.attack_complete > 50);
   CHECK(seen.satisfiable > 100 && seen.unsatisfiable > 100 && seen.conflicts > 1000);
