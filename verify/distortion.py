@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
-from typing import Literal
 
 import numpy as np
 
 from bnnhw.verify.check import Counterexample, Limits, Plan, ask, check, replay
 from bnnhw.verify.network import Integers, Network
-from bnnhw.verify.properties import Condition, Norm, Pixels, Region, budget_ball, linf_ball
+from bnnhw.verify.properties import Ball, Condition, Distance, Norm, Pixels
 
 LARGEST_LISTED = 1 << 20
 """Costs are looked at up to here; a search that ends there has proven a lower bound, not exhausted the images."""
-Distance = Literal["l0", "l1", "l2_squared", "linf"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +28,14 @@ class Distortion:
     """lower: every image that costs less meets the condition. upper: what ``counterexample`` costs, None if none found.
 
     The two are equal where the answer is final; upper None and ``exhausted`` means that no image at all violates it.
-    seconds: wall clock, in total and per decided cost.
+    reason says why an answer that is not final is none. seconds: wall clock, in total and per decided cost.
     """
 
     lower: int
     upper: int | None
     counterexample: Counterexample | None
     exhausted: bool = False
+    reason: str = ""
     seconds: float = 0.0
     steps: dict[int, float] = field(default_factory=dict)
 
@@ -55,15 +54,17 @@ def minimal_distortion(
     plan: Plan = Plan(),  # noqa: B008
     weight: Integers | None = None,
     progress: Callable[[Distortion], None] | None = None,
+    lower: int = 0,
 ) -> Distortion:
     """The least cost at which some image violates ``condition``; limits are for the whole search.
 
     distance: of pixels changed (l0), of absolute (l1) or squared (l2_squared) changes summed, or the largest (linf).
-    weight: multiplies a pixel's cost (not linf). progress is called whenever a bound moves.
+    weight: multiplies a pixel's cost (not linf). progress is called whenever a bound moves. lower: what an earlier
+    search has proven already; it is not asked again.
     """
     asked = [networks] if isinstance(networks, Network) else list(networks)
     begun = time.perf_counter()
-    best = Distortion(0, None, None)
+    best = Distortion(lower, None, None)
 
     def update(**changes: object) -> None:
         nonlocal best
@@ -73,7 +74,12 @@ def minimal_distortion(
 
     for cost in _costs(asked, image, distance, weight):
         left = None if limits.seconds is None else limits.seconds - (time.perf_counter() - begun)
-        if best.final or (left is not None and left <= 0):
+        if cost < lower:
+            continue
+        if best.final:
+            return best
+        if left is not None and left <= 0:
+            update(reason="time")
             return best
         if best.upper is not None and cost >= best.upper:
             update(lower=best.upper)
@@ -81,7 +87,7 @@ def minimal_distortion(
         if cost > best.lower:
             update(lower=cost)
         started = time.perf_counter()
-        question = _region(asked, image, distance, cost, weight) & condition
+        question = Ball(distance, cost).around(image, asked[0].quantizer, weight) & condition
         found = None
         if cost > 0:
             query = ask(asked, question)
@@ -92,6 +98,7 @@ def minimal_distortion(
         if found is None:
             verdict = check(asked, question, replace(limits, seconds=left), seed, plan)
             if verdict.status == "unknown":
+                update(reason=verdict.reason)
                 return best
             found = verdict.counterexample
         steps = {**best.steps, cost: time.perf_counter() - started}
@@ -101,18 +108,11 @@ def minimal_distortion(
             update(lower=cost + 1, steps=steps)
     if best.upper is not None:
         update(lower=best.upper)
+    elif best.lower <= LARGEST_LISTED:
+        update(exhausted=True)
     else:
-        update(exhausted=best.lower <= LARGEST_LISTED)
+        update(reason="no cost above is looked at")
     return best
-
-
-def _region(
-    networks: Sequence[Network], image: Pixels, distance: Distance, cost: int, weight: Integers | None
-) -> Region:
-    quantizer = networks[0].quantizer
-    if distance == "linf":
-        return linf_ball(image, cost, quantizer)
-    return budget_ball(image, distance, cost, quantizer, weight)
 
 
 def _cost(image: Pixels, changed: Integers, distance: Distance, weight: Integers | None) -> int:
