@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from bnnhw.model import IntegerModel
 from bnnhw.verify import record
-from bnnhw.verify.check import Limits, Verdict, check
+from bnnhw.verify.check import Limits, UnsoundnessError, Verdict, check
 from bnnhw.verify.crew import Crew, Desk
+from bnnhw.verify.cross_check import cross_check, require_solver
 from bnnhw.verify.network import Network, build
 from bnnhw.verify.properties import Ball, Keeps, Property, PropertyError
 from bnnhw.verify.record import Record
@@ -35,6 +36,18 @@ class _Decide:
 
     def answer(self, desk: Desk) -> Verdict:
         return check(desk.networks, self.question, self.limits, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _CrossCheck:
+    number: int
+    question: Property
+    verdict: Verdict
+    by: str
+    seconds: float | None
+
+    def answer(self, desk: Desk) -> tuple[str, ...]:
+        return (self.by,) if cross_check(desk.networks, self.question, self.verdict, self.by, self.seconds) else ()
 
 
 def verify_many(
@@ -75,13 +88,19 @@ def decide_many(
     workers: int | None = None,
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,
+    cross_check_by: str | None = None,
 ) -> list[Record]:
     """Decide for every subject whether all images of the ball around it meet its condition; one record each, in order.
 
     models: one, or as many as the conditions speak of. limits: per query. workers: processes, by default one a core.
     results: the JSONL file, appended to and resumed; counterexamples go to the folder ``counterexamples`` beside it.
-    progress is called with each record, those read back from ``results`` first.
+    progress is called with each record, those read back from ``results`` first. cross_check_by: a solver of
+    ``cross_check`` whose second opinion, within as many seconds again, goes into the record's ``confirmed_by``; records
+    that lack it are asked again. Raises UnsoundnessError, and records nothing of the query, where opinions or an
+    earlier record contradict each other.
     """
+    if cross_check_by is not None:
+        require_solver(cross_check_by)
     networks = [build(model) for model in models]
     digests = [network.digest for network in networks]
     questions = [ball.around(one.image, networks[0].quantizer) & one.condition for one in subjects]
@@ -89,23 +108,23 @@ def decide_many(
         question.check(models)
     names = [question.digest(digests) for question in questions]
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = {
-        known.query: known
-        for known in record.read(results)
-        if known.status != "unknown" or not allows_more(limits, known)
-    }
+    known = {one.query: one for one in record.read(results)}
+    done = {name: one for name, one in known.items() if not _ask_again(one, limits, cross_check_by)}
     if progress:
         for name in names:
             if name in done:
                 progress(done[name])
-    pending = {name: index for index, name in enumerate(names) if name not in done}
-    for index, verdict in _decide(networks, questions, list(pending.values()), limits, workers, seed):
-        subject = subjects[index]
-        made = record.of_verdict(names[index], digests, subject, ball, limits.seconds, verdict)
+    pending = list({name: index for index, name in enumerate(names) if name not in done}.values())
+    asked = [questions[index] for index in pending]
+    for number, verdict, confirmed_by in _decide(networks, asked, limits, workers, seed, cross_check_by):
+        subject, name = subjects[pending[number]], names[pending[number]]
+        if name in known:
+            confirmed_by = _agreeing(known[name], verdict, confirmed_by)
+        made = record.of_verdict(name, digests, subject, ball, limits.seconds, verdict, confirmed_by)
         if verdict.counterexample is not None:
             record.save_counterexample(results.parent, made, subject, verdict.counterexample, models[0].quantizer)
         record.append(results, made)
-        done[made.query] = made
+        done[name] = made
         if progress:
             progress(made)
     return [done[name] for name in names]
@@ -124,17 +143,40 @@ def crew_size(workers: int | None, questions: int) -> int:
     return min(workers or os.cpu_count() or 1, max(1, questions))
 
 
+def _ask_again(known: Record, limits: Limits, cross_check_by: str | None) -> bool:
+    if known.status == "unknown":
+        return allows_more(limits, known)
+    return cross_check_by is not None and cross_check_by not in known.confirmed_by
+
+
+def _agreeing(known: Record, verdict: Verdict, confirmed_by: tuple[str, ...]) -> tuple[str, ...]:
+    """Who confirmed the verdict, now or when it was recorded before."""
+    if "unknown" in (known.status, verdict.status):
+        return confirmed_by
+    if known.status != verdict.status:
+        raise UnsoundnessError(f"the verdict is {verdict.status}, but it was recorded as {known.status} before")
+    return tuple(dict.fromkeys((*known.confirmed_by, *confirmed_by)))
+
+
 def _decide(
     networks: Sequence[Network],
     questions: Sequence[Property],
-    pending: Sequence[int],
     limits: Limits,
     workers: int | None,
     seed: int,
-) -> Iterator[tuple[int, Verdict]]:
-    with Crew(networks, crew_size(workers, len(pending)), len(pending)) as crew:
-        for number, index in enumerate(pending):
-            crew.ask(_Decide(number, questions[index], limits, seed))
-        for job, verdict in crew.answers():
-            assert isinstance(job, _Decide)
-            yield pending[job.number], verdict
+    cross_check_by: str | None,
+) -> Iterator[tuple[int, Verdict, tuple[str, ...]]]:
+    """Each question's number, verdict and who confirmed it, as they come."""
+    count = len(questions)
+    # Other solvers do not look for Ctrl-C, and can only be ended with their process.
+    with Crew(networks, crew_size(workers, count), count, apart=cross_check_by is not None) as crew:
+        for number, question in enumerate(questions):
+            crew.ask(_Decide(number, question, limits, seed))
+        for job, answer in crew.answers():
+            if isinstance(job, _CrossCheck):
+                yield job.number, job.verdict, answer
+            elif cross_check_by is not None and answer.status != "unknown":
+                question = questions[job.number]
+                crew.ask(_CrossCheck(job.number, question, answer, cross_check_by, limits.seconds), at_once=True)
+            else:
+                yield job.number, answer, ()

@@ -55,7 +55,10 @@ class Desk:
 
 
 class Job(Protocol):
-    """A piece of work that can be sent to a process."""
+    """A piece of work that can be sent to a process. number: of the question it is about."""
+
+    @property
+    def number(self) -> int: ...
 
     def answer(self, desk: Desk) -> Any:
         """Do it."""

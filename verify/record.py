@@ -45,12 +45,23 @@ class Record:
         return str(self.data["query"])
 
     @property
+    def confirmed_by(self) -> tuple[str, ...]:
+        """The other solvers that came to the same verdict."""
+        return tuple(self.data.get("confirmed_by", ()))
+
+    @property
     def solve_seconds(self) -> float:
         return float(self.data["seconds"].get("solve", 0.0))
 
 
 def of_verdict(
-    query: str, models: Sequence[str], subject: Subject, ball: Ball, limit: float | None, verdict: Verdict
+    query: str,
+    models: Sequence[str],
+    subject: Subject,
+    ball: Ball,
+    limit: float | None,
+    verdict: Verdict,
+    confirmed_by: Sequence[str] = (),
 ) -> Record:
     """The record of a verdict. query: the question's digest; models: theirs; limit: seconds that were allowed."""
     found = verdict.counterexample
@@ -61,6 +72,7 @@ def of_verdict(
             "status": verdict.status,
             "reason": verdict.reason,
             "stage": verdict.stage,
+            "confirmed_by": list(confirmed_by),
             "predicted": found.predicted if found else None,
             "counterexample": _stem(subject, str(ball), query) if found else None,
             "time_limit": limit,

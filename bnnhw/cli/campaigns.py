@@ -33,11 +33,13 @@ class Campaign:
     results: Path
     limits: Limits
     workers: int | None
+    cross_check_by: str | None = None
 
 
 def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> int:
-    """Decide every ball around every image and print the counts; how many queries ended unknown."""
+    """Decide every ball around every image and print the counts; how many queries, or second opinions, are unknown."""
     rows = []
+    unconfirmed = 0
     for one in asked:
         begun = time.perf_counter()
         with progress_bar(str(one), len(campaign.subjects)) as bar:
@@ -49,19 +51,30 @@ def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> in
                 limits=campaign.limits,
                 workers=campaign.workers,
                 progress=bar.advance,
+                cross_check_by=campaign.cross_check_by,
             )
+        if campaign.cross_check_by is not None:
+            unconfirmed += sum(r.status != "unknown" and campaign.cross_check_by not in r.confirmed_by for r in records)
         rows.append(summarise_records(str(one), one.ball.limit, records, time.perf_counter() - begun))
     if json:
         table = [
             one.as_json() | {key: value for key, value in row.__dict__.items() if key not in ("eps", "radius")}
             for one, row in zip(asked, rows, strict=True)
         ]
-        print_json({**_head(campaign), "robustness": table})
+        second = (
+            {}
+            if campaign.cross_check_by is None
+            else {"cross_check": campaign.cross_check_by, "unconfirmed": unconfirmed}
+        )
+        print_json({**_head(campaign), **second, "robustness": table})
     else:
         cells = [[row.eps, row.radius, row.images, *counts(row)] for row in rows]
         print_table(_title(title, campaign), ["region", "limit", "images", *COLUMNS], cells)
+        if campaign.cross_check_by is not None:
+            decided = sum(row.images - row.unknown for row in rows)
+            say(f"{campaign.cross_check_by} confirms {decided - unconfirmed} of {decided} verdicts")
         say(f"verdicts in {campaign.results}")
-    return sum(row.unknown for row in rows)
+    return unconfirmed + sum(row.unknown for row in rows)
 
 
 def minimise(campaign: Campaign, distance: Distance, title: str, json: bool) -> int:

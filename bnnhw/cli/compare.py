@@ -10,7 +10,7 @@ import typer
 from bnnhw.cli import campaigns
 from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, Seconds, Workers
 from bnnhw.cli.questions import Budgets, Pictures, balls, subjects
-from bnnhw.cli.verify import Conflicts, Results
+from bnnhw.cli.verify import Conflicts, CrossCheck, Results
 from bnnhw.model import load
 from bnnhw.verify import Agree, Limits
 
@@ -31,6 +31,7 @@ def compare(
     time_limit: Seconds = 60.0,
     conflicts: Conflicts = None,
     workers: Workers = None,
+    cross_check: CrossCheck = None,
     results: Results = None,
     json: Json = False,
 ) -> None:
@@ -46,6 +47,7 @@ def compare(
         results or model_a.with_suffix(".verify") / "results.jsonl",
         Limits(time_limit, conflicts),
         workers,
+        cross_check,
     )
     title = "pictures" if image else dataset
     if campaigns.decide(campaign, balls(eps, budget, models[0].quantizer), title, json):

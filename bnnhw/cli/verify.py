@@ -20,6 +20,14 @@ Results = Annotated[
     typer.Option("--results", help="JSONL file of verdicts, continued if it exists; default: beside the model."),
 ]
 Conflicts = Annotated[int | None, typer.Option("--conflicts", min=1, help="Solver conflicts a query.")]
+CrossCheck = Annotated[
+    str | None,
+    typer.Option(
+        "--cross-check",
+        help="Have every verdict confirmed by another solver on an independent formula: cadical or cp-sat (extra "
+        "packages: bnnhw\\[crosscheck]), which may take --time-limit again.",
+    ),
+]
 Minimal = Annotated[
     str | None,
     typer.Option(
@@ -59,16 +67,20 @@ def verify(
     time_limit: Seconds = 60.0,
     conflicts: Conflicts = None,
     workers: Workers = None,
+    cross_check: CrossCheck = None,
     results: Results = None,
     json: Json = False,
 ) -> None:
     """Decide exactly, over integer pixels and on the integer model, whether images near a test image keep its class.
 
     Without --eps, --budget or --minimal this is --eps 0.1. Falsified images leave their counterexample (PNG and npz)
-    in the folder 'counterexamples' beside the results. Exit code 3 when a query ends unknown.
+    in the folder 'counterexamples' beside the results. Exit code 3 when a query ends unknown or unconfirmed, 70
+    when two solvers disagree.
     """
     if minimal and (eps or budget):
         raise PropertyError("--minimal finds the distance itself: leave out --eps and --budget")
+    if minimal and cross_check:
+        raise PropertyError("--cross-check is for verdicts: leave out --minimal, and ask about the distances found")
     models = [load(path) for path in (model, *(with_ or []))]
     condition = _condition(target, strictly, ensemble=bool(with_))
     campaign = campaigns.Campaign(
@@ -77,6 +89,7 @@ def verify(
         results or model.with_suffix(".verify") / "results.jsonl",
         Limits(time_limit, conflicts),
         workers,
+        cross_check,
     )
     if not campaign.subjects:
         raise PropertyError(f"every chosen image is of the class {target}: there is none to turn into it")

@@ -200,6 +200,23 @@ def test_an_ensemble_errs_only_together(call, digits_model, other):
         assert record["label"] not in given
 
 
+def test_verdicts_are_confirmed_by_another_solver(call, digits_model):
+    pytest.importorskip("pysat")
+    path = digits_model[0]
+    code, out, _ = call("verify", path, "--eps", "1/16", "--cross-check", "cadical", *ONE)
+    assert code == 0
+    assert json.loads(out)["unconfirmed"] == 0
+    assert {record.confirmed_by for record in lines(path)} == {("cadical",)}
+    # A false record is met by a true verdict.
+    results = path.with_suffix(".verify") / "results.jsonl"
+    results.write_text(results.read_text().replace('"falsified"', '"robust"').replace('["cadical"]', "[]"))
+    before = results.read_text()
+    code, _, err = call("verify", path, "--eps", "1/16", "--cross-check", "cadical", *ONE)
+    assert code == 70
+    assert "recorded as robust before" in " ".join(err.split())
+    assert results.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -214,6 +231,8 @@ def test_an_ensemble_errs_only_together(call, digits_model, other):
         (("--budget", "l1=99999999999"), "a budget must lie between"),
         (("--minimal", "l7"), "no known distance"),
         (("--minimal", "l0", "--eps", "0.1"), "leave out --eps"),
+        (("--cross-check", "minisat"), "choose one of cadical, cp-sat"),
+        (("--minimal", "l0", "--cross-check", "cadical"), "--cross-check is for verdicts"),
         (("--target", 3, "--strictly"), "leave out --strictly"),
         (("--target", 10), "must be a class"),
         (("--target", 3, "--with", "net.bnn"), "leave out --strictly and --with"),
