@@ -18,24 +18,17 @@ import numpy.typing as npt
 
 from bnnhw.model import IntegerModel
 from bnnhw.verify import record
-from bnnhw.verify.check import Limits, UnsoundnessError, Verdict, check
+from bnnhw.verify.check import Limits, UnsoundnessError, Verdict
 from bnnhw.verify.crew import Crew, Desk
 from bnnhw.verify.cross_check import cross_check, require_solver
+from bnnhw.verify.cubes import Decide, Deciding
 from bnnhw.verify.network import Network, build
 from bnnhw.verify.properties import Ball, Keeps, Property, PropertyError
 from bnnhw.verify.record import Record
 from bnnhw.verify.subject import Subject
 
-
-@dataclass(frozen=True, eq=False)
-class _Decide:
-    number: int
-    question: Property
-    limits: Limits
-    seed: int
-
-    def answer(self, desk: Desk) -> Verdict:
-        return check(desk.networks, self.question, self.limits, self.seed)
+SPLIT_AFTER = 2.0
+"""Seconds that a query is given to one worker although others are idle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +82,7 @@ def decide_many(
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,
     cross_check_by: str | None = None,
+    split_after: float | None = SPLIT_AFTER,
 ) -> list[Record]:
     """Decide for every subject whether all images of the ball around it meet its condition; one record each, in order.
 
@@ -96,7 +90,8 @@ def decide_many(
     results: the JSONL file, appended to and resumed; counterexamples go to the folder ``counterexamples`` beside it.
     progress is called with each record, those read back from ``results`` first. cross_check_by: a solver of
     ``cross_check`` whose second opinion, within as many seconds again, goes into the record's ``confirmed_by``; records
-    that lack it are asked again. Raises UnsoundnessError, and records nothing of the query, where opinions or an
+    that lack it are asked again. split_after: seconds after which a query is shared among workers that have no other
+    (see ``cubes``); None: never. Raises UnsoundnessError, and records nothing of the query, where opinions or an
     earlier record contradict each other.
     """
     if cross_check_by is not None:
@@ -116,7 +111,7 @@ def decide_many(
                 progress(done[name])
     pending = list({name: index for index, name in enumerate(names) if name not in done}.values())
     asked = [questions[index] for index in pending]
-    for number, verdict, confirmed_by in _decide(networks, asked, limits, workers, seed, cross_check_by):
+    for number, verdict, confirmed_by in _decide(networks, asked, limits, workers, seed, cross_check_by, split_after):
         subject, name = subjects[pending[number]], names[pending[number]]
         if name in known:
             confirmed_by = _agreeing(known[name], verdict, confirmed_by)
@@ -138,9 +133,10 @@ def allows_more(limits: Limits, known: Record) -> bool:
     return given is not None and (limits.seconds is None or limits.seconds > given)
 
 
-def crew_size(workers: int | None, questions: int) -> int:
-    """How many processes so many questions can keep busy."""
-    return min(workers or os.cpu_count() or 1, max(1, questions))
+def crew_size(workers: int | None, questions: int | None = None) -> int:
+    """How many processes to use; ``questions``: how many can be kept busy at most."""
+    cores = workers or os.cpu_count() or 1
+    return cores if questions is None else min(cores, max(1, questions))
 
 
 def _ask_again(known: Record, limits: Limits, cross_check_by: str | None) -> bool:
@@ -165,18 +161,24 @@ def _decide(
     workers: int | None,
     seed: int,
     cross_check_by: str | None,
+    split_after: float | None,
 ) -> Iterator[tuple[int, Verdict, tuple[str, ...]]]:
     """Each question's number, verdict and who confirmed it, as they come."""
     count = len(questions)
+    size = crew_size(workers, count) if split_after is None else crew_size(workers)
     # Other solvers do not look for Ctrl-C, and can only be ended with their process.
-    with Crew(networks, crew_size(workers, count), count, apart=cross_check_by is not None) as crew:
-        for number, question in enumerate(questions):
-            crew.ask(_Decide(number, question, limits, seed))
+    with Crew(networks, size, count, apart=cross_check_by is not None) as crew:
+        deciding = Deciding(crew, questions, limits, seed, split_after)
         for job, answer in crew.answers():
             if isinstance(job, _CrossCheck):
                 yield job.number, job.verdict, answer
-            elif cross_check_by is not None and answer.status != "unknown":
-                question = questions[job.number]
-                crew.ask(_CrossCheck(job.number, question, answer, cross_check_by, limits.seconds), at_once=True)
+                continue
+            assert isinstance(job, Decide)
+            verdict = deciding.take(job, answer)
+            if verdict is None:
+                continue
+            if cross_check_by is None or verdict.status == "unknown":
+                yield job.number, verdict, ()
             else:
-                yield job.number, answer, ()
+                question = questions[job.number]
+                crew.ask(_CrossCheck(job.number, question, verdict, cross_check_by, limits.seconds), at_once=True)

@@ -28,10 +28,32 @@ _LOOK_EVERY = 0.2
 
 
 class Board:
-    """Memory that all workers share: per question its bounds so far."""
+    """Memory that all workers share: who has nothing to do, and per question whether it is settled, and its bounds."""
 
     def __init__(self, questions: int) -> None:
+        self._idle = _CONTEXT.Value("i", 0)
+        self._settled = _CONTEXT.Array("b", max(1, questions))
         self._bounds = _CONTEXT.Array("q", 2 * max(1, questions))
+
+    def set_idle(self, workers: int) -> None:
+        """So many workers have nothing to do."""
+        self._idle.value = workers
+
+    def claim_idle(self) -> bool:
+        """Is there a worker to share work with? A yes is meant for one who asks, and not repeated to the next."""
+        with self._idle.get_lock():
+            if self._idle.value <= 0:
+                return False
+            self._idle.value -= 1
+            return True
+
+    def settle(self, question: int) -> None:
+        """The question has its answer: who is still at work on it may stop."""
+        self._settled[question] = 1
+
+    def settled(self, question: int) -> bool:
+        """Does the question have its answer?"""
+        return bool(self._settled[question])
 
     def post(self, question: int, lower: int, upper: int | None) -> None:
         """Tell how far a search for the smallest distortion has come; upper None: no counterexample yet."""
@@ -47,11 +69,11 @@ class Board:
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """What a job finds where it is done: the networks, the board, and a drawer to leave things in for the next job."""
+    """What a job finds where it is done: the networks, the board, a drawer for what a question's next job can use."""
 
     networks: tuple[Network, ...]
     board: Board
-    drawer: dict[str, Any] = field(default_factory=dict)
+    drawer: dict[int, Any] = field(default_factory=dict)
 
 
 class Job(Protocol):
@@ -130,6 +152,7 @@ class Crew:
             while self._todo and len(running) <= self._workers:
                 job = self._todo.popleft()
                 running[self._pool.submit(_answer, job)] = job
+            self.board.set_idle(max(0, self._workers - len(running)))
             finished = wait(running, _LOOK_EVERY, return_when=FIRST_COMPLETED).done
             if watch:
                 watch()

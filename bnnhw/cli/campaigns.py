@@ -33,7 +33,8 @@ class Campaign:
     results: Path
     limits: Limits
     workers: int | None
-    cross_check_by: str | None = None
+    split_after: float
+    cross_check_by: str | None
 
 
 def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> int:
@@ -51,6 +52,7 @@ def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> in
                 limits=campaign.limits,
                 workers=campaign.workers,
                 progress=bar.advance,
+                split_after=campaign.split_after,
                 cross_check_by=campaign.cross_check_by,
             )
         if campaign.cross_check_by is not None:

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from bnnhw.cli import campaigns
-from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, Seconds, Workers
+from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, Seconds, SplitAfter, Workers
 from bnnhw.cli.questions import Budgets, Pictures, balls, subjects
 from bnnhw.cli.verify import Conflicts, CrossCheck, Results
 from bnnhw.model import load
 from bnnhw.verify import Agree, Limits
+from bnnhw.verify.campaign import SPLIT_AFTER
 
 One = Annotated[Path, typer.Argument(help="A model file, *.bnn.", show_default=False)]
 Other = Annotated[Path, typer.Argument(help="Another, of the same image shape and classes.", show_default=False)]
@@ -31,6 +32,7 @@ def compare(
     time_limit: Seconds = 60.0,
     conflicts: Conflicts = None,
     workers: Workers = None,
+    split_after: SplitAfter = SPLIT_AFTER,
     cross_check: CrossCheck = None,
     results: Results = None,
     json: Json = False,
@@ -47,6 +49,7 @@ def compare(
         results or model_a.with_suffix(".verify") / "results.jsonl",
         Limits(time_limit, conflicts),
         workers,
+        split_after,
         cross_check,
     )
     title = "pictures" if image else dataset

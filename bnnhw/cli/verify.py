@@ -9,10 +9,22 @@ from typing import Annotated
 import typer
 
 from bnnhw.cli import campaigns
-from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, ModelFile, Seconds, Workers
+from bnnhw.cli.options import (
+    Count,
+    DataFolder,
+    DatasetName,
+    Epsilons,
+    First,
+    Json,
+    ModelFile,
+    Seconds,
+    SplitAfter,
+    Workers,
+)
 from bnnhw.cli.questions import Budgets, Pictures, balls, distance_of, subjects
 from bnnhw.model import load
 from bnnhw.verify import Avoids, Keeps, Limits, NotUnanimouslyWrong, PropertyError
+from bnnhw.verify.campaign import SPLIT_AFTER
 from bnnhw.verify.properties import Condition
 
 Results = Annotated[
@@ -67,6 +79,7 @@ def verify(
     time_limit: Seconds = 60.0,
     conflicts: Conflicts = None,
     workers: Workers = None,
+    split_after: SplitAfter = SPLIT_AFTER,
     cross_check: CrossCheck = None,
     results: Results = None,
     json: Json = False,
@@ -89,6 +102,7 @@ def verify(
         results or model.with_suffix(".verify") / "results.jsonl",
         Limits(time_limit, conflicts),
         workers,
+        split_after,
         cross_check,
     )
     if not campaign.subjects:

@@ -26,7 +26,6 @@ from bnnhw.verify import (
     decide_many,
     linf_ball,
 )
-from bnnhw.verify.crew import Crew
 from bnnhw.verify.cross_check import SOLVERS
 from bnnhw.verify.formula import Formula, load
 from bnnhw.verify.record import read
@@ -126,14 +125,12 @@ def test_campaigns_record_who_confirmed_and_ask_again_for_a_new_opinion(campaign
 
 
 def test_a_disagreement_is_an_error_of_ours_and_leaves_no_verdict(campaign, monkeypatch, tmp_path):
-    def mistaken(networks, question, limits, seed):
-        true = check(networks, question, limits, seed)
+    def mistaken(deciding, job, part):
+        true = part.verdict
         return replace(true, status="falsified" if true.status == "robust" else "robust", counterexample=None)
 
     pytest.importorskip("pysat")
-    monkeypatch.setattr("bnnhw.verify.campaign.check", mistaken)
-    # Here rather than in a process of its own, which would not be mistaken.
-    monkeypatch.setattr("bnnhw.verify.campaign.Crew", lambda *crew, apart: Crew(*crew))
+    monkeypatch.setattr("bnnhw.verify.cubes.Deciding.take", mistaken)
     with pytest.raises(UnsoundnessError):
         campaign("cadical")
     assert read(tmp_path / "r.jsonl") == []
