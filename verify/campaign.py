@@ -113,12 +113,17 @@ def decide_many(
     asked = [questions[index] for index in pending]
     for number, verdict, confirmed_by in _decide(networks, asked, limits, workers, seed, cross_check_by, split_after):
         subject, name = subjects[pending[number]], names[pending[number]]
-        if name in known:
-            confirmed_by = _agreeing(known[name], verdict, confirmed_by)
-        made = record.of_verdict(name, digests, subject, ball, limits.seconds, verdict, confirmed_by)
-        if verdict.counterexample is not None:
-            record.save_counterexample(results.parent, made, subject, verdict.counterexample, models[0].quantizer)
-        record.append(results, made)
+        earlier = known.get(name)
+        if earlier is not None and earlier.status != "unknown" and verdict.status == "unknown":
+            # Asked again for a second opinion, in too little time: what was known stands.
+            made = earlier
+        else:
+            if earlier is not None:
+                confirmed_by = _agreeing(earlier, verdict, confirmed_by)
+            made = record.of_verdict(name, digests, subject, ball, limits, verdict, confirmed_by)
+            if verdict.counterexample is not None:
+                record.save_counterexample(results.parent, made, subject, verdict.counterexample, models[0].quantizer)
+            record.append(results, made)
         done[name] = made
         if progress:
             progress(made)
@@ -126,11 +131,13 @@ def decide_many(
 
 
 def allows_more(limits: Limits, known: Record) -> bool:
-    """Was the known unknown given less time than ``limits`` allows now?"""
-    if known.data["reason"] == "interrupted":
+    """Was the known unknown given less time, or fewer conflicts if those ended it, than ``limits`` allows now?"""
+    reason = known.data["reason"]
+    if reason == "interrupted":
         return True
-    given = known.data["time_limit"]
-    return given is not None and (limits.seconds is None or limits.seconds > given)
+    given = known.data.get("conflict_limit" if reason == "conflicts" else "time_limit")
+    now = limits.conflicts if reason == "conflicts" else limits.seconds
+    return given is not None and (now is None or now > given)
 
 
 def crew_size(workers: int | None, questions: int | None = None) -> int:

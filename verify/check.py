@@ -156,6 +156,8 @@ class Inquiry:
         conflicts: after so many, the answer is unknown for the reason 'conflicts'; so it is when ``pause`` said so,
         which is asked after every ``slice_conflicts`` conflicts and does away with that limit.
         """
+        # Between two cubes nothing is spent on the question.
+        self._lap_begun = time.monotonic()
         portion = conflicts if pause is None else self._plan.slice_conflicts
         while True:
             answer = self._query.solve(portion, self._remaining(), self._limits.memory_bytes, cube)

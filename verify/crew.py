@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -67,13 +67,21 @@ class Board:
         return lower, None if upper < 0 else upper
 
 
+def _nobody() -> None:
+    pass
+
+
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """What a job finds where it is done: the networks, the board, a drawer for what a question's next job can use."""
+    """What a job finds where it is done.
+
+    drawer: for what a question's next job can use. tell: says that the board has changed, to a watcher right here.
+    """
 
     networks: tuple[Network, ...]
     board: Board
     drawer: dict[int, Any] = field(default_factory=dict)
+    tell: Callable[[], None] = _nobody
 
 
 class Job(Protocol):
@@ -138,13 +146,14 @@ class Crew:
     def answers(self, watch: Callable[[], None] | None = None) -> Iterator[tuple[Job, Any]]:
         """The jobs with their answers, as they come, until none is left; more may be asked meanwhile.
 
-        watch: called a few times a second while the workers are busy (not where the jobs are done right here).
+        watch: called a few times a second while the workers are busy, or when a job done right here tells something.
         Raises what a job raised, and ChildProcessError where a worker died.
         """
         if self._pool is None:
+            desk = replace(self._desk, tell=watch or _nobody)
             while self._todo:
                 job = self._todo.popleft()
-                yield job, job.answer(self._desk)
+                yield job, job.answer(desk)
             return
         running: dict[Future[Any], Job] = {}
         while self._todo or running:

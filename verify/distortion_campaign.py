@@ -35,6 +35,7 @@ class _Minimise:
     def answer(self, desk: Desk) -> Distortion:
         def post(best: Distortion) -> None:
             desk.board.post(self.number, best.lower, best.upper)
+            desk.tell()
 
         image, condition = self.subject.image, self.subject.condition
         return minimal_distortion(
@@ -56,8 +57,8 @@ def minimise_many(
 ) -> list[Record]:
     """Find every subject's smallest distortion (see ``minimal_distortion``); one record each, in order.
 
-    limits: per search. bounds(subject, lower, upper): called when the bounds of a running search have moved; only
-    where there are several workers. The other arguments are those of ``decide_many``.
+    limits: per search. bounds(subject, lower, upper): called when the bounds of a running search have moved. The other
+    arguments are those of ``decide_many``.
     """
     networks = [build(model) for model in models]
     digests = [network.digest for network in networks]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from bnnhw.model import Quantizer
 from bnnhw.model.file import write_atomically
-from bnnhw.verify.check import Counterexample, Verdict
+from bnnhw.verify.check import Counterexample, Limits, Verdict
 from bnnhw.verify.distortion import Distortion
 from bnnhw.verify.properties import Ball, Condition, Distance
 from bnnhw.verify.subject import Subject
@@ -59,11 +59,11 @@ def of_verdict(
     models: Sequence[str],
     subject: Subject,
     ball: Ball,
-    limit: float | None,
+    limits: Limits,
     verdict: Verdict,
     confirmed_by: Sequence[str] = (),
 ) -> Record:
-    """The record of a verdict. query: the question's digest; models: theirs; limit: seconds that were allowed."""
+    """The record of a verdict. query: the question's digest; models: theirs; limits: what was allowed."""
     found = verdict.counterexample
     asked = {"distance": ball.distance, "limit": ball.limit, **_words(subject.condition)}
     return Record(
@@ -75,7 +75,8 @@ def of_verdict(
             "confirmed_by": list(confirmed_by),
             "predicted": found.predicted if found else None,
             "counterexample": _stem(subject, str(ball), query) if found else None,
-            "time_limit": limit,
+            "time_limit": limits.seconds,
+            "conflict_limit": limits.conflicts,
             "seconds": {stage: round(value, 6) for stage, value in verdict.seconds.items()},
             "undecided": list(verdict.undecided),
             "statistics": verdict.statistics,

@@ -124,6 +124,13 @@ def test_campaigns_record_who_confirmed_and_ask_again_for_a_new_opinion(campaign
     assert campaign(by)[1] == campaign(None)[1] == lines
 
 
+def test_too_little_time_for_a_second_opinion_leaves_the_verdict(campaign, monkeypatch):
+    pytest.importorskip("pysat")
+    first, lines = campaign(None)
+    monkeypatch.setattr("bnnhw.verify.cubes.Deciding.take", lambda *_: Verdict("unknown", "solver", "time"))
+    assert campaign("cadical") == (first, lines)
+
+
 def test_a_disagreement_is_an_error_of_ours_and_leaves_no_verdict(campaign, monkeypatch, tmp_path):
     def mistaken(deciding, job, part):
         true = part.verdict

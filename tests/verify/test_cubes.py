@@ -152,12 +152,14 @@ def test_a_limit_of_conflicts_keeps_a_question_in_one_piece(tmp_path):
 
 
 ENDLESS = """
-import sys, numpy as np
+import signal, sys, numpy as np
 from pathlib import Path
 from bnnhw.model import load
 from bnnhw.verify import Ball, Keeps, Limits, Subject, decide_many
 
 if __name__ == "__main__":
+    # A shell that starts tests in the background has them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     subject = Subject(0, np.zeros((1, 5, 5), int), Keeps(0), 0)
     folder = Path(sys.argv[1])
     decide_many([load(folder / "net.bnn")], [subject], Ball("linf", 1), folder / "r.jsonl",

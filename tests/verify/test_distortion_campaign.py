@@ -16,15 +16,18 @@ def test_processes_find_the_same_and_tell_bounds_that_hold(tmp_path):
     subjects = [
         Subject(i, image, Keeps(label), label) for i, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
-    one = minimise_many([model], subjects, "l1", tmp_path / "one.jsonl", workers=1)
-    told = []
+    alone, told = [], []
+    one = minimise_many(
+        [model], subjects, "l1", tmp_path / "one.jsonl", workers=1, bounds=lambda *bounds: alone.append(bounds)
+    )
     two = minimise_many(
         [model], subjects, "l1", tmp_path / "two.jsonl", workers=2, bounds=lambda *bounds: told.append(bounds)
     )
     least = [(r.query, r.status, r.data["lower"], r.data["upper"]) for r in one]
     assert least == [(r.query, r.status, r.data["lower"], r.data["upper"]) for r in two]
     assert any(record.status == "minimal" for record in one)
-    for subject, lower, upper in told:
+    assert len(alone) > len(subjects)
+    for subject, lower, upper in alone + told:
         final = one[subject.name].data
         assert lower <= final["lower"]
         assert upper is None or upper >= final["upper"]
