@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt scikit-build-core nanobind ninja cmake
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[test,lint]'
+	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[test,crosscheck,lint]'
 	touch $(STAMP)
 
 clean:

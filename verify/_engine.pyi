@@ -17,6 +17,9 @@ class Outcome:
     def image(self) -> list[int] | None: ...
     @property
     def statistics(self) -> dict[str, float]: ...
+    @property
+    def failed(self) -> list[int]:
+        """Of 'unsat' under assumptions: those that cannot hold together; none if the goal is out of reach anyway."""
 
 class Network:
     """A network whose hidden bits are ``A @ a >= threshold``; layers are added in order, the output last.
@@ -110,5 +113,12 @@ class Query:
         conflict_limit: int | None = None,
         time_limit: float | None = None,
         memory_limit: int | None = None,
+        assumptions: Sequence[int] = (),
     ) -> Outcome:
-        """Decides what encode() wrote; after 'unknown' it may be called again to go on."""
+        """Decides what encode() wrote; after 'unknown' it may be called again to go on.
+
+        assumptions: literals, +v or -v, of the solver's variables; the same question is always encoded with the same
+        numbers. What was learned under them serves later calls.
+        """
+    def busiest(self, count: int) -> list[int]:
+        """At most ``count`` of the variables that occur most in recent lemmas, the busiest first."""

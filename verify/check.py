@@ -10,13 +10,13 @@ an error of ours and raised as such, never a verdict.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from bnnhw.model import Conv, reference
+from bnnhw.model import reference
 from bnnhw.verify import _engine
 from bnnhw.verify.network import Integers, Network
 from bnnhw.verify.properties import Avoids, Keeps, NotUnanimouslyWrong, Property, PropertyError
@@ -44,12 +44,13 @@ class Plan:
 
     most_subsets: enumerate a budget's images if that means at most so many subsets of changes (about 0.1 microseconds
     each). brief_conflicts: of the solver's first go. attack_evaluations: neighbours that the attack may look at (about
-    2 microseconds each on conv-small).
+    2 microseconds each on conv-small). slice_conflicts: after so many conflicts a worker looks up from its query.
     """
 
     most_subsets: float = 1e8
     brief_conflicts: int = 1000
     attack_evaluations: int = 3000
+    slice_conflicts: int = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,126 @@ class Verdict:
     statistics: dict[str, float] = field(default_factory=dict)
 
 
+class Inquiry:
+    """One question on its way through the stages, and what they cost. Deterministic by ``seed`` but for the clock.
+
+    deadline: on the clock of ``time.monotonic``, which processes share; by default ``limits.seconds`` from now.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        question: Property,
+        limits: Limits = Limits(),
+        seed: int = 0,
+        plan: Plan = Plan(),
+        deadline: float | None = None,
+    ) -> None:
+        question.check([network.model for network in networks])
+        self.begun = self._lap_begun = time.monotonic()
+        if deadline is None and limits.seconds is not None:
+            deadline = self.begun + limits.seconds
+        self.deadline = deadline
+        self.seconds: dict[str, float] = {}
+        self.statistics: dict[str, float] = {}
+        self._networks, self._question, self._limits, self._seed, self._plan = networks, question, limits, seed, plan
+        self._query = ask(networks, question)
+
+    def presolve(self) -> Verdict | None:
+        """Every stage before the solver; None if none of them decides, and the solver then has its formula."""
+        reaches = self._query.clean_reaches
+        self._lap("clean")
+        if reaches:
+            return self.verdict("falsified", "clean", self._question.region.image.ravel().tolist())
+        excluded = self._query.bound()
+        self._lap("bounds")
+        if excluded:
+            return self.verdict("robust", "bounds")
+        self.statistics["free_inputs"] = self._query.free_steps
+        if self._question.region.budget is not None:
+            listed = self._query.enumerate(self._plan.most_subsets, self._remaining())
+            self._lap("enumeration")
+            self.statistics.update(listed.statistics)
+            if listed.status == "found":
+                return self.verdict("falsified", "enumeration", listed.image)
+            if listed.status == "complete":
+                return self.verdict("robust", "enumeration")
+        self._encode()
+        return None
+
+    def prepare(self) -> None:
+        """What ``search`` needs, for a question that is known to need it: bounds, and the formula."""
+        self._query.bound()
+        self._lap("bounds")
+        self._encode()
+
+    def solve(self, pause: Callable[[], bool] | None = None) -> Verdict | None:
+        """The solver, with an attack in between; None if ``pause``, asked now and then, said so."""
+        limit = self._limits.conflicts
+        brief = self._plan.brief_conflicts if limit is None else min(self._plan.brief_conflicts, limit)
+        answer = self.search(conflicts=brief)
+        if answer.reason == "conflicts" and brief != limit:
+            hit = self._query.attack(self._seed, self._plan.attack_evaluations, self._remaining())
+            self._lap("attack")
+            self.statistics.update(hit.statistics)
+            if hit.status == "found":
+                return self.verdict("falsified", "attack", hit.image)
+            answer = self.search((), pause, None if limit is None else limit - brief)
+            if pause is not None and answer.reason == "conflicts":
+                return None
+        return self.verdict_of(answer)
+
+    def search(
+        self, cube: Sequence[int] = (), pause: Callable[[], bool] | None = None, conflicts: int | None = None
+    ) -> _engine.Outcome:
+        """The solver's answer where the literals of ``cube`` hold. It may be asked again, to go on or for another cube.
+
+        conflicts: after so many, the answer is unknown for the reason 'conflicts'; so it is when ``pause`` said so,
+        which is asked after every ``slice_conflicts`` conflicts and does away with that limit.
+        """
+        # Between two cubes nothing is spent on the question.
+        self._lap_begun = time.monotonic()
+        portion = conflicts if pause is None else self._plan.slice_conflicts
+        while True:
+            answer = self._query.solve(portion, self._remaining(), self._limits.memory_bytes, cube)
+            if pause is None or answer.reason != "conflicts" or pause():
+                break
+        self.statistics.update(answer.statistics)
+        self._lap("solve")
+        return answer
+
+    def busiest(self, count: int) -> list[int]:
+        """The variables that recent lemmas are about."""
+        return self._query.busiest(count)
+
+    def verdict_of(self, answer: _engine.Outcome) -> Verdict:
+        """The solver's answer as a verdict."""
+        if answer.status == "sat":
+            return self.verdict("falsified", "solver", answer.image)
+        return self.verdict("robust" if answer.status == "unsat" else "unknown", "solver", reason=answer.reason)
+
+    def verdict(self, status: Status, stage: Stage, image: list[int] | None = None, reason: str = "") -> Verdict:
+        """The verdict, once a counterexample has been replayed."""
+        undecided = tuple(self._query.undecided[0]) if stage != "clean" else ()
+        found = None if image is None else replay(self._networks, self._question, np.array(image, np.int64))
+        return Verdict(status, stage, reason, found, dict(self.seconds), undecided, dict(self.statistics))
+
+    def _encode(self) -> None:
+        try:
+            self._query.encode(self._seed)
+        except ValueError as error:
+            raise PropertyError(str(error)) from None
+        self._lap("encode")
+
+    def _lap(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._lap_begun
+        self._lap_begun = now
+
+    def _remaining(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
 def check(
     networks: Network | Sequence[Network],
     question: Property,
@@ -87,66 +208,10 @@ def check(
 ) -> Verdict:
     """Decide one question exactly. Deterministic by ``seed`` but for the time limit."""
     asked = [networks] if isinstance(networks, Network) else list(networks)
-    question.check([network.model for network in asked])
-    begun = time.perf_counter()
-    lap_begun = begun
-    seconds: dict[str, float] = {}
-    statistics: dict[str, float] = {}
-
-    def lap(stage: str) -> None:
-        nonlocal lap_begun
-        now = time.perf_counter()
-        seconds[stage] = seconds.get(stage, 0.0) + now - lap_begun
-        lap_begun = now
-
-    def remaining() -> float | None:
-        return None if limits.seconds is None else max(0.0, limits.seconds - (time.perf_counter() - begun))
-
-    def verdict(status: Status, stage: Stage, image: list[int] | None = None, reason: str = "") -> Verdict:
-        undecided = tuple(query.undecided[0]) if stage != "clean" else ()
-        found = None if image is None else replay(asked, question, np.array(image, np.int64))
-        return Verdict(status, stage, reason, found, seconds, undecided, statistics)
-
-    query = ask(asked, question)
-    reaches = query.clean_reaches
-    lap("clean")
-    if reaches:
-        return verdict("falsified", "clean", question.region.image.ravel().tolist())
-    excluded = query.bound()
-    lap("bounds")
-    if excluded:
-        return verdict("robust", "bounds")
-    statistics["free_inputs"] = query.free_steps
-    if question.region.budget is not None:
-        listed = query.enumerate(plan.most_subsets, remaining())
-        lap("enumeration")
-        statistics.update(listed.statistics)
-        if listed.status == "found":
-            return verdict("falsified", "enumeration", listed.image)
-        if listed.status == "complete":
-            return verdict("robust", "enumeration")
-    bump = 1.3 if all(isinstance(next(iter(n.model.hidden), None), Conv) for n in asked) else 1.0
-    try:
-        query.encode(seed, True, bump, bump)
-    except ValueError as error:
-        raise PropertyError(str(error)) from None
-    lap("encode")
-    brief = plan.brief_conflicts if limits.conflicts is None else min(plan.brief_conflicts, limits.conflicts)
-    answer = query.solve(brief, remaining(), limits.memory_bytes)
-    lap("solve")
-    if answer.reason == "conflicts" and brief != limits.conflicts:
-        hit = query.attack(seed, plan.attack_evaluations, remaining())
-        lap("attack")
-        statistics.update(hit.statistics)
-        if hit.status == "found":
-            return verdict("falsified", "attack", hit.image)
-        left = None if limits.conflicts is None else limits.conflicts - brief
-        answer = query.solve(left, remaining(), limits.memory_bytes)
-        lap("solve")
-    statistics.update(answer.statistics)
-    if answer.status == "sat":
-        return verdict("falsified", "solver", answer.image)
-    return verdict("robust" if answer.status == "unsat" else "unknown", "solver", reason=answer.reason)
+    inquiry = Inquiry(asked, question, limits, seed, plan)
+    verdict = inquiry.presolve() or inquiry.solve()
+    assert verdict is not None
+    return verdict
 
 
 def ask(networks: Sequence[Network], question: Property) -> _engine.Query:

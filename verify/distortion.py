@@ -1,8 +1,9 @@
 """The smallest change that violates a condition, both sides proven: no image closer does, and here is one that does.
 
-Asked from below, because a proof for one budget covers every smaller one and costs grow steeply: each affordable cost
-is first attacked, then decided exactly, until a counterexample of that cost turns up. Stopped early, what stands is
-an interval: proven robust below ``lower``, a counterexample at ``upper``.
+Attacks at falling costs come first, for a counterexample to show early. Then proofs from below, because a proof for one
+budget covers every smaller one and costs grow steeply: each affordable cost is attacked, then decided exactly, until a
+counterexample of that cost turns up. Stopped early, what stands is an interval: proven robust below ``lower``, a
+counterexample at ``upper``.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
-from typing import Literal
 
 import numpy as np
 
-from bnnhw.verify.check import Counterexample, Limits, Plan, ask, check, replay
+from bnnhw.model import Quantizer
+from bnnhw.verify.check import Counterexample, Limits, Plan, UnsoundnessError, ask, check, replay
 from bnnhw.verify.network import Integers, Network
-from bnnhw.verify.properties import Condition, Norm, Pixels, Region, budget_ball, linf_ball
+from bnnhw.verify.properties import Ball, Condition, Distance, Norm, Pixels
 
 LARGEST_LISTED = 1 << 20
 """Costs are looked at up to here; a search that ends there has proven a lower bound, not exhausted the images."""
-Distance = Literal["l0", "l1", "l2_squared", "linf"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,14 @@ class Distortion:
     """lower: every image that costs less meets the condition. upper: what ``counterexample`` costs, None if none found.
 
     The two are equal where the answer is final; upper None and ``exhausted`` means that no image at all violates it.
-    seconds: wall clock, in total and per decided cost.
+    reason says why an answer that is not final is none. seconds: wall clock, in total and per decided cost.
     """
 
     lower: int
     upper: int | None
     counterexample: Counterexample | None
     exhausted: bool = False
+    reason: str = ""
     seconds: float = 0.0
     steps: dict[int, float] = field(default_factory=dict)
 
@@ -55,15 +56,18 @@ def minimal_distortion(
     plan: Plan = Plan(),  # noqa: B008
     weight: Integers | None = None,
     progress: Callable[[Distortion], None] | None = None,
+    lower: int = 0,
 ) -> Distortion:
     """The least cost at which some image violates ``condition``; limits are for the whole search.
 
     distance: of pixels changed (l0), of absolute (l1) or squared (l2_squared) changes summed, or the largest (linf).
-    weight: multiplies a pixel's cost (not linf). progress is called whenever a bound moves.
+    weight: multiplies a pixel's cost (not linf). progress is called whenever a bound moves. lower: what an earlier
+    search has proven already; it is not asked again.
     """
     asked = [networks] if isinstance(networks, Network) else list(networks)
+    quantizer = asked[0].quantizer
     begun = time.perf_counter()
-    best = Distortion(0, None, None)
+    best = Distortion(lower, None, None)
 
     def update(**changes: object) -> None:
         nonlocal best
@@ -71,48 +75,77 @@ def minimal_distortion(
         if progress:
             progress(best)
 
+    def remaining() -> float | None:
+        return None if limits.seconds is None else max(0.0, limits.seconds - (time.perf_counter() - begun))
+
+    def found(counterexample: Counterexample) -> None:
+        cost = _cost(image, counterexample.image, distance, weight)
+        if cost < best.lower:
+            raise UnsoundnessError(f"an image at {distance} {cost} violates the condition, proven below {best.lower}")
+        update(upper=cost, counterexample=counterexample)
+
+    def attack(cost: int) -> bool:
+        """Search at random among the images of that cost; a hit becomes the upper bound."""
+        question = Ball(distance, cost).around(image, quantizer, weight) & condition
+        query = ask(asked, question)
+        if query.bound():
+            return False
+        hit = query.attack(seed, 10 * plan.attack_evaluations, remaining())
+        if hit.image is None:
+            return False
+        found(replay(asked, question, np.array(hit.image, np.int64)))
+        return True
+
+    def attack_from_above() -> None:
+        cost, most = max(1, best.lower), _most(image.size, quantizer, distance)
+        while best.upper is None and cost <= most and remaining() != 0 and not attack(cost):
+            cost *= 2
+        while best.upper is not None and best.upper * 3 // 4 >= max(1, best.lower) and attack(best.upper * 3 // 4):
+            pass
+
+    attacked = False
     for cost in _costs(asked, image, distance, weight):
-        left = None if limits.seconds is None else limits.seconds - (time.perf_counter() - begun)
-        if best.final or (left is not None and left <= 0):
+        if cost < lower:
+            continue
+        if cost > 0 and not attacked and not best.final:
+            attacked = True
+            attack_from_above()
+        if best.final:
             return best
         if best.upper is not None and cost >= best.upper:
             update(lower=best.upper)
             return best
         if cost > best.lower:
             update(lower=cost)
+        if remaining() == 0:
+            update(reason="time")
+            return best
         started = time.perf_counter()
-        question = _region(asked, image, distance, cost, weight) & condition
-        found = None
-        if cost > 0:
-            query = ask(asked, question)
-            if not query.bound():
-                hit = query.attack(seed, 10 * plan.attack_evaluations, left)
-                if hit.image is not None:
-                    found = replay(asked, question, np.array(hit.image, np.int64))
-        if found is None:
-            verdict = check(asked, question, replace(limits, seconds=left), seed, plan)
+        if cost == 0 or not attack(cost):
+            question = Ball(distance, cost).around(image, quantizer, weight) & condition
+            verdict = check(asked, question, replace(limits, seconds=remaining()), seed, plan)
             if verdict.status == "unknown":
+                update(reason=verdict.reason)
                 return best
-            found = verdict.counterexample
-        steps = {**best.steps, cost: time.perf_counter() - started}
-        if found is not None:
-            update(upper=_cost(image, found.image, distance, weight), counterexample=found, steps=steps)
-        else:
-            update(lower=cost + 1, steps=steps)
+            if verdict.counterexample is None:
+                update(lower=cost + 1)
+            else:
+                found(verdict.counterexample)
+        update(steps={**best.steps, cost: time.perf_counter() - started})
     if best.upper is not None:
         update(lower=best.upper)
+    elif best.lower <= LARGEST_LISTED:
+        update(exhausted=True)
     else:
-        update(exhausted=best.lower <= LARGEST_LISTED)
+        update(reason="no cost above is looked at")
     return best
 
 
-def _region(
-    networks: Sequence[Network], image: Pixels, distance: Distance, cost: int, weight: Integers | None
-) -> Region:
-    quantizer = networks[0].quantizer
-    if distance == "linf":
-        return linf_ball(image, cost, quantizer)
-    return budget_ball(image, distance, cost, quantizer, weight)
+def _most(pixels: int, quantizer: Quantizer, distance: Distance) -> int:
+    """Where to stop looking for a first counterexample: the largest cost of an image, unless weights multiply it."""
+    span = quantizer.pixel_max - quantizer.pixel_min
+    each = {"linf": span, "l0": pixels, "l1": pixels * span, "l2_squared": pixels * span**2}[distance]
+    return min(each, LARGEST_LISTED)
 
 
 def _cost(image: Pixels, changed: Integers, distance: Distance, weight: Integers | None) -> int:

@@ -23,6 +23,8 @@ from bnnhw.model.reference import check_pixels, quantize, scores
 
 Pixels: TypeAlias = npt.NDArray[np.integer]
 Norm: TypeAlias = Literal["l0", "l1", "l2_squared"]
+Distance: TypeAlias = Literal["linf", "l0", "l1", "l2_squared"]
+"""How far apart two images are: their largest change of a pixel, or a budget's cost."""
 LARGEST_COST = 2**28
 """Budgets stay below this; a solver adds up costs no further."""
 
@@ -140,6 +142,26 @@ def budget_ball(
 
 
 @dataclass(frozen=True)
+class Ball:
+    """The images at most ``limit`` away, whatever the image: what a campaign asks about each of its images.
+
+    limit: pixel units (linf), pixels changed (l0), the sum of absolute (l1) or of squared changes (l2_squared).
+    """
+
+    distance: Distance
+    limit: int
+
+    def around(self, image: Pixels, quantizer: Quantizer, weight: npt.NDArray[np.int64] | None = None) -> Region:
+        """The ball's images around ``image``. weight: multiplies a pixel's cost; linf has none."""
+        if self.distance == "linf":
+            return linf_ball(image, self.limit, quantizer)
+        return budget_ball(image, self.distance, self.limit, quantizer, weight)
+
+    def __str__(self) -> str:
+        return f"{self.distance}={self.limit}"
+
+
+@dataclass(frozen=True)
 class Keeps:
     """Every image gets ``label``; with ``strictly``, its score also beats every other instead of tying it."""
 
@@ -197,6 +219,17 @@ class Property:
     region: Region
     condition: Condition
 
+    def digest(self, model_digests: Sequence[str]) -> str:
+        """SHA-256 that names this question about these models, all of it: no other question shares the name."""
+        region, budget = self.region, self.region.budget
+        shape = "x".join(map(str, region.image.shape))
+        limit = "no budget" if budget is None else f"{budget.norm} {budget.limit}"
+        state = hashlib.sha256(f"{' '.join(model_digests)}; {self.condition}; {shape}; {limit}; ".encode())
+        weight = [] if budget is None or budget.weight is None else [budget.weight]
+        for pixels in (region.image, region.low, region.high, *weight):
+            state.update(pixels.astype("<i8").tobytes())
+        return state.hexdigest()
+
     def check(self, models: Sequence[IntegerModel]) -> None:
         """PropertyError or ModelError unless the question fits the models."""
         if not models:
@@ -213,24 +246,3 @@ class Property:
         named = getattr(self.condition, "label", getattr(self.condition, "target", 0))
         if not 0 <= named < models[0].classes:
             raise PropertyError(f"label {named} must be a class of the model: 0..{models[0].classes - 1}")
-
-
-@dataclass(frozen=True, eq=False)
-class LinfRobustness:
-    """Does every integer image within ``radius`` (pixel units) of ``image`` [C, H, W] get ``label``?"""
-
-    image: Pixels
-    label: int
-    radius: int
-
-    def property(self, quantizer: Quantizer) -> Property:
-        return linf_ball(self.image, self.radius, quantizer) & Keeps(self.label)
-
-    def check(self, model: IntegerModel) -> None:
-        """PropertyError or ModelError unless the question fits ``model``."""
-        self.property(model.quantizer).check([model])
-
-    def digest(self, model_digest: str) -> str:
-        """SHA-256 that names this question about this model."""
-        text = f"linf {model_digest} {self.label} {self.radius} {'x'.join(map(str, self.image.shape))} "
-        return hashlib.sha256(text.encode() + self.image.astype("<i4").tobytes()).hexdigest()

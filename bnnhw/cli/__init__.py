@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bnnhw.cli import data, hardware, import_, info, run, solve, train, verify
+from bnnhw.cli import compare, data, hardware, import_, info, run, solve, train, verify
 from bnnhw.cli.console import say_error
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("predict")(data.predict)
 app.command("import")(import_.import_model)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)
+app.command("compare")(compare.compare)
 app.command("solve")(solve.solve)
 app.command("export")(hardware.export)
 app.command("simulate")(hardware.simulate)

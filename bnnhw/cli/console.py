@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 messages = Console(stderr=True, highlight=False)
@@ -47,16 +56,32 @@ def _text(cell: object) -> str:
     return f"{cell:.1f}" if abs(cell) >= 100 else f"{cell:.4g}"
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar that is on the screen."""
+
+    _progress: Progress
+    _task: TaskID
+
+    def advance(self, _: object = None) -> None:
+        """One step is done; takes any argument, to be called with whatever was made."""
+        self._progress.advance(self._task)
+
+    def tell(self, text: str) -> None:
+        """What is known meanwhile."""
+        self._progress.update(self._task, note=text)
+
+
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[object], None]]:
-    """A progress bar on stderr; call what it gives, with anything, once for each of ``total`` steps."""
+def progress_bar(what: str, total: int) -> Iterator[Bar]:
+    """A progress bar of ``total`` steps on stderr."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=messages) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda _: progress.advance(task)
+        yield Bar(progress, progress.add_task(what, total=total, note=""))

@@ -17,6 +17,12 @@ Epsilons = Annotated[
 ]
 Seconds = Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds a query.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores by default.")]
+SplitAfter = Annotated[
+    float,
+    typer.Option(
+        "--split-after", min=0.0, help="Share a query that takes more seconds than this among workers that are idle."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for everything this makes; run again to continue there.")]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Training epochs; the recipe's own by default.")]

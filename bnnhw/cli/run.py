@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bnnhw.cli.campaigns import COLUMNS, counts
 from bnnhw.cli.console import print_json, print_table, progress_bar, say
 from bnnhw.cli.options import Arch, DataFolder, DatasetName, Epochs, Epsilons, Json, Seconds, Seed, Workers
 from bnnhw.cli.train import choose_recipe
-from bnnhw.cli.verify import COLUMNS, robustness_row
 from bnnhw.pipeline import Settings, write_report
 from bnnhw.pipeline import run as run_chain
 
@@ -46,7 +48,7 @@ def run(
     folder = out or Path("runs") / f"{dataset}-{arch}-e{largest.replace('/', '_')}"
     settings = Settings(dataset, arch, wanted, folder, data, verify_images, simulate_images, time_limit, workers)
     recipe = choose_recipe(dataset, arch, largest, epochs, seed)
-    result = run_chain(settings, recipe, say, lambda eps, total: progress_bar(f"verify eps {eps}", total))
+    result = run_chain(settings, recipe, say, _watch)
     report = write_report(result)
     if json:
         print_json(result.as_json())
@@ -54,7 +56,8 @@ def run(
         print_table(
             "links", ["comparison", "images", "mismatches"], [[x.name, x.compared, x.mismatches] for x in result.links]
         )
-        print_table("robustness", COLUMNS, [robustness_row(row) for row in result.robustness])
+        rows = [[row.eps, row.radius, row.images, *counts(row)] for row in result.robustness]
+        print_table("robustness", ["eps", "radius", "images", *COLUMNS], rows)
         print_table(
             "chain",
             ["figure", "value"],
@@ -72,3 +75,9 @@ def run(
         raise typer.Exit(1)
     if any(row.unknown for row in result.robustness):
         raise typer.Exit(3)
+
+
+@contextmanager
+def _watch(eps: str, images: int) -> Iterator[Callable[[object], None]]:
+    with progress_bar(f"verify eps {eps}", images) as bar:
+        yield bar.advance

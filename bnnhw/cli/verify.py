@@ -1,83 +1,128 @@
-"""``bnnhw verify``: is each test image's label safe inside its L-infinity ball?"""
+"""``bnnhw verify``: does every image near each test image keep its class, and how near is the first that does not?"""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import bnnhw.data
-from bnnhw.cli.console import print_json, print_table, progress_bar, say
-from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, ModelFile, Seconds, Workers
-from bnnhw.model import digest, load
-from bnnhw.pipeline import Robustness, summarise_records
-from bnnhw.verify import Limits, pixel_radius, verify_many
+from bnnhw.cli import campaigns
+from bnnhw.cli.options import (
+    Count,
+    DataFolder,
+    DatasetName,
+    Epsilons,
+    First,
+    Json,
+    ModelFile,
+    Seconds,
+    SplitAfter,
+    Workers,
+)
+from bnnhw.cli.questions import Budgets, Pictures, balls, distance_of, subjects
+from bnnhw.model import load
+from bnnhw.verify import Avoids, Keeps, Limits, NotUnanimouslyWrong, PropertyError
+from bnnhw.verify.campaign import SPLIT_AFTER
+from bnnhw.verify.properties import Condition
 
 Results = Annotated[
     Path | None,
     typer.Option("--results", help="JSONL file of verdicts, continued if it exists; default: beside the model."),
 ]
 Conflicts = Annotated[int | None, typer.Option("--conflicts", min=1, help="Solver conflicts a query.")]
-
-COLUMNS = ["eps", "radius", "images", "robust", "falsified", "wrong", "unknown", "bounds", "mean s", "max s"]
-"""wrong: misclassified to begin with, part of falsified. bounds: decided without the solver. mean, max: its seconds."""
-
-
-def robustness_row(row: Robustness) -> list[object]:
-    """One line of the table of verdicts."""
-    counts: list[object] = [row.eps, row.radius, row.images, row.robust, row.falsified, row.misclassified]
-    return [*counts, row.unknown, row.by_bounds, row.solve_mean, row.solve_max]
+CrossCheck = Annotated[
+    str | None,
+    typer.Option(
+        "--cross-check",
+        help="Have every verdict confirmed by another solver on an independent formula: cadical or cp-sat (extra "
+        "packages: bnnhw\\[crosscheck]), which may take --time-limit again.",
+    ),
+]
+Minimal = Annotated[
+    str | None,
+    typer.Option(
+        "--minimal",
+        help="Instead of a fixed distance find the smallest at which the class can change: l0, l1, l2 (counted "
+        "squared) or linf. --time-limit is then for each image's search.",
+    ),
+]
+Target = Annotated[
+    int | None,
+    typer.Option("--target", min=0, help="Ask whether this class can be reached; images of it are left out."),
+]
+Strictly = Annotated[bool, typer.Option("--strictly", help="A tie with another class counts as losing the class.")]
+With = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        help="A further model of an ensemble, which errs only where all its models give the same wrong class; "
+        "repeatable.",
+    ),
+]
 
 
 def verify(
     model: ModelFile,
     dataset: DatasetName = "digits",
     data: DataFolder = None,
+    image: Pictures = None,
     eps: Epsilons = None,
+    budget: Budgets = None,
+    minimal: Minimal = None,
+    target: Target = None,
+    strictly: Strictly = False,
+    with_: With = None,
     first: First = 0,
     count: Count = 100,
     time_limit: Seconds = 60.0,
     conflicts: Conflicts = None,
     workers: Workers = None,
+    split_after: SplitAfter = SPLIT_AFTER,
+    cross_check: CrossCheck = None,
     results: Results = None,
     json: Json = False,
 ) -> None:
-    """Decide the robustness of test images exactly, over integer pixels, on the integer model.
+    """Decide exactly, over integer pixels and on the integer model, whether images near a test image keep its class.
 
-    Falsified images leave their counterexample (PNG and npz) in the folder 'counterexamples' beside the results.
-    Exit code 3 when a query ends unknown.
+    Without --eps, --budget or --minimal this is --eps 0.1. Falsified images leave their counterexample (PNG and npz)
+    in the folder 'counterexamples' beside the results. Exit code 3 when a query ends unknown or unconfirmed, 70
+    when two solvers disagree.
     """
-    loaded = load(model)
-    images = bnnhw.data.load(dataset, data)
-    chosen = slice(first, first + count)
-    if not len(images.test_images[chosen]):
-        raise ValueError(f"--first {first} is past the last of {len(images.test_images)} test images")
-    path = results or model.with_suffix(".verify") / "results.jsonl"
-    rows = []
-    unknown = 0
-    for one in eps or ["0.1"]:
-        radius = pixel_radius(one, loaded.quantizer)
-        begun = time.perf_counter()
-        with progress_bar(f"eps {one}", len(images.test_images[chosen])) as bar:
-            records = verify_many(
-                loaded,
-                images.test_images[chosen],
-                images.test_labels[chosen],
-                radius,
-                path,
-                limits=Limits(time_limit, conflicts),
-                workers=workers,
-                progress=bar,
-                first=first,
-            )
-        rows.append(summarise_records(one, radius, records, time.perf_counter() - begun))
-        unknown += rows[-1].unknown
-    if json:
-        print_json({"digest": digest(loaded), "results": str(path), "robustness": [row.__dict__ for row in rows]})
+    if minimal and (eps or budget):
+        raise PropertyError("--minimal finds the distance itself: leave out --eps and --budget")
+    if minimal and cross_check:
+        raise PropertyError("--cross-check is for verdicts: leave out --minimal, and ask about the distances found")
+    models = [load(path) for path in (model, *(with_ or []))]
+    condition = _condition(target, strictly, ensemble=bool(with_))
+    campaign = campaigns.Campaign(
+        models,
+        subjects(dataset, data, image, first, count, condition),
+        results or model.with_suffix(".verify") / "results.jsonl",
+        Limits(time_limit, conflicts),
+        workers,
+        split_after,
+        cross_check,
+    )
+    if not campaign.subjects:
+        raise PropertyError(f"every chosen image is of the class {target}: there is none to turn into it")
+    title = "pictures" if image else dataset
+    if minimal:
+        unknown = campaigns.minimise(campaign, distance_of(minimal), title, json)
     else:
-        print_table(f"{dataset}, model {digest(loaded)[:16]}", COLUMNS, [robustness_row(row) for row in rows])
-        say(f"verdicts in {path}")
+        unknown = campaigns.decide(campaign, balls(eps, budget, models[0].quantizer), title, json)
     if unknown:
         raise typer.Exit(3)
+
+
+def _condition(target: int | None, strictly: bool, ensemble: bool) -> Callable[[int], Condition | None]:
+    if target is not None and (strictly or ensemble):
+        raise PropertyError("--target asks one question of one model: leave out --strictly and --with")
+    if ensemble and strictly:
+        raise PropertyError("--strictly has no meaning for an ensemble: leave out --strictly or --with")
+    if target is not None:
+        return lambda label: None if label == target else Avoids(target)
+    if ensemble:
+        return NotUnanimouslyWrong
+    return lambda label: Keeps(label, strictly)

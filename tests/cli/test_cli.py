@@ -1,42 +1,13 @@
 """The command line: honest exit codes, one clear sentence for bad input, JSON that parses."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from random_models import random_model
 
 import bnnhw.data
-from bnnhw.cli import main
-from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, digest, save
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run ``bnnhw`` with arguments: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bnnhw", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def digits_model(tmp_path):
-    """A random model of the digits' shape, saved."""
-    rng = np.random.default_rng(1)
-    conv = Conv(rng.integers(-1, 2, (4, 1, 3, 3)), rng.integers(-1, 2, 4), [False, True, False, False], (2, 2), (1, 1))
-    dense = Dense(rng.integers(-1, 2, (12, 64)), rng.integers(-2, 3, 12), rng.random(12) < 0.5)
-    output = Output(rng.integers(-1, 2, (10, 12)), rng.integers(-9, 10, 10), 2)
-    path = tmp_path / "net.bnn"
-    model = IntegerModel(Quantizer((1, 8, 8), [4, 9], 0, 16), (conv, dense), output)
-    save(model, path)
-    return path, model
+from bnnhw.model import digest, save
 
 
 def test_info(call, digits_model):
@@ -87,39 +58,6 @@ def test_evaluate_and_predict(call, digits_model):
     predictions = json.loads(out)["predictions"]
     assert [p["image"] for p in predictions] == [5, 6, 7]
     assert all(p["class"] == int(np.argmax(p["scores"])) for p in predictions)
-
-
-def test_verify_writes_verdicts_and_continues(call, digits_model):
-    path, model = digits_model
-    arguments = ("verify", path, "--count", 12, "--eps", "0", "--eps", "1/16", "--workers", 1)
-    code, out, _ = call(*arguments, "--json")
-    assert code == 0
-    result = json.loads(out)
-    assert result["digest"] == digest(model)
-    assert [row["radius"] for row in result["robustness"]] == [0, 1]
-    results = path.with_suffix(".verify") / "results.jsonl"
-    text = results.read_text()
-    assert len(text.splitlines()) == 24
-    code, out, _ = call(*arguments)
-    assert code == 0
-    assert results.read_text() == text
-    assert "robust" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--first", 10_000), "past the last"),
-        (("--eps", "2"), "between 0 and 1"),
-        (("--eps", "a lot"), "not a number"),
-        (("--dataset", "imagenet"), "imagenet"),
-    ],
-)
-def test_bad_questions_are_refused(call, digits_model, arguments, message):
-    code, _, err = call("verify", digits_model[0], *arguments)
-    assert code == 2
-    assert message in err.replace("\n", " ")
-    assert "Traceback" not in err
 
 
 def test_unknown_architectures_and_recipes_are_refused(call, tmp_path):

@@ -87,6 +87,18 @@ def test_unknown_is_asked_again_only_with_more_time(setting, tmp_path):
     assert more[0].status != "unknown"
 
 
+def test_unknown_for_want_of_conflicts_is_asked_again_with_more(setting, tmp_path):
+    model, images, labels = setting
+    path = tmp_path / "r.jsonl"
+    verify_many(model, images[:1], labels[:1], 1, path, workers=1, limits=Limits(5.0, conflicts=10))
+    data = json.loads(path.read_text())
+    data.update(status="unknown", reason="conflicts")
+    path.write_text(json.dumps(data) + "\n")
+    for limits, status in ((Limits(9.0, conflicts=10), True), (Limits(5.0), False)):
+        (again,) = verify_many(model, images[:1], labels[:1], 1, path, workers=1, limits=limits)
+        assert (again.status == "unknown") == status
+
+
 def test_results_never_speak_for_another_question(setting, tmp_path):
     model, images, labels = setting
     path = tmp_path / "r.jsonl"

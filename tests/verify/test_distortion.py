@@ -7,7 +7,7 @@ import pytest
 from random_models import random_model, random_pixels
 
 from bnnhw.model.reference import predict
-from bnnhw.verify import Budget, Keeps, Limits, Plan, build, minimal_distortion
+from bnnhw.verify import Budget, Keeps, Limits, Plan, UnsoundnessError, build, minimal_distortion
 
 
 @pytest.mark.parametrize("distance", ["l0", "l1", "l2_squared", "linf"])
@@ -60,3 +60,34 @@ def test_without_time_the_interval_is_open():
     found = minimal_distortion(build(model), image, Keeps(label), "l1", Limits(seconds=0))
     assert not found.final
     assert (found.lower, found.upper) == (0, None)
+
+
+def reachable():
+    """Networks with images that some change of at least two pixel units misclassifies: (network, image, condition)."""
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        model = random_model(rng, (1, 3, 3), hidden=2)
+        image = random_pixels(rng, model, 1)[0]
+        keeps = Keeps(int(predict(model, image[None])[0]))
+        least = minimal_distortion(build(model), image, keeps, "l1")
+        if least.upper is not None and least.upper > 1:
+            yield build(model), image, keeps, least.upper
+
+
+def test_attacks_show_counterexamples_before_anything_is_proven():
+    early = []
+    for network, image, keeps, _ in reachable():
+        seen = []
+        minimal_distortion(network, image, keeps, "l1", progress=seen.append)
+        early.append(next(one.lower for one in seen if one.upper is not None) <= 1)
+    assert sum(early) > len(early) / 2
+
+
+def test_a_counterexample_below_what_was_proven_is_an_error_of_ours():
+    caught = 0
+    for network, image, keeps, least in reachable():
+        try:
+            minimal_distortion(network, image, keeps, "l1", lower=least + 1)
+        except UnsoundnessError:
+            caught += 1
+    assert caught

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "lemma_activity.hpp"
 #include "query.hpp"
 
 namespace nb = nanobind;
@@ -79,6 +80,8 @@ struct Outcome {
   // The counterexample, if there is one.
   std::optional<std::vector<std::int32_t>> image;
   nb::dict statistics;
+  // Assumptions that cannot hold together.
+  std::vector<std::int32_t> failed;
 };
 
 std::string_view name(Search outcome) {
@@ -234,7 +237,7 @@ class PythonQuery {
       made = query_->enumerate(most_subsets, stop);
     }
     signals.rethrow();
-    Outcome outcome{std::string(name(made.outcome)), "", std::nullopt, nb::dict()};
+    Outcome outcome{std::string(name(made.outcome)), "", std::nullopt, nb::dict(), {}};
     if (made.outcome == Search::found) outcome.image = query_->image_of(made.taken);
     outcome.statistics["subsets"] = made.subsets;
     outcome.statistics["patterns"] = made.patterns;
@@ -250,7 +253,7 @@ class PythonQuery {
       made = query_->attack(seed, most_evaluations, stop);
     }
     signals.rethrow();
-    Outcome outcome{std::string(name(made.outcome)), "", std::nullopt, nb::dict()};
+    Outcome outcome{std::string(name(made.outcome)), "", std::nullopt, nb::dict(), {}};
     if (made.outcome == Search::found) outcome.image = query_->image_of(made.taken);
     outcome.statistics["evaluations"] = made.evaluations;
     return outcome;
@@ -260,13 +263,21 @@ class PythonQuery {
   void encode(std::uint64_t seed, bool probing, double step_bump, double first_layer_bump) {
     const nb::gil_scoped_release release;
     solver_ = std::make_unique<solver::Solver>(seed, probing);
+    activity_ = std::make_unique<LemmaActivity>();
+    solver_->set_proof_sink(activity_.get());
     query_->encode(BumpWeights{step_bump, first_layer_bump}, *solver_);
   }
 
   // May be called again to go on.
   Outcome solve(std::optional<std::uint64_t> conflict_limit, std::optional<double> time_limit,
-                std::optional<std::uint64_t> memory_limit) {
+                std::optional<std::uint64_t> memory_limit, const std::vector<std::int32_t>& assumptions) {
     require(solver_ != nullptr, "encode() comes before solve()");
+    std::vector<solver::Literal> assumed;
+    for (const std::int32_t literal : assumptions) {
+      const auto variable = static_cast<std::uint32_t>(literal < 0 ? -std::int64_t{literal} : literal);
+      require(variable != 0 && variable <= solver_->variable_count(), "an assumption is not about a variable");
+      assumed.push_back(solver::Literal::of(variable, literal < 0));
+    }
     Signals signals;
     solver::Limits limits;
     limits.conflicts = conflict_limit;
@@ -276,7 +287,7 @@ class PythonQuery {
     solver::Outcome answer;
     {
       const nb::gil_scoped_release release;
-      answer = solver_->solve({}, limits);
+      answer = solver_->solve(assumed, limits);
     }
     signals.rethrow();
     Outcome outcome;
@@ -287,6 +298,9 @@ class PythonQuery {
     if (answer.status == solver::Status::satisfiable) {
       outcome.image = query_->image_of(steps_taken(query_->steps(), solver_->model()));
     }
+    if (answer.status == solver::Status::unsatisfiable) {
+      for (const solver::Literal literal : solver_->failed_assumptions()) outcome.failed.push_back(literal.dimacs());
+    }
     const solver::Statistics& counted = solver_->statistics();
     outcome.statistics["variables"] = solver_->variable_count();
     outcome.statistics["conflicts"] = counted.conflicts;
@@ -295,6 +309,10 @@ class PythonQuery {
     outcome.statistics["restarts"] = counted.restarts;
     outcome.statistics["memory_bytes"] = solver_->memory_bytes();
     return outcome;
+  }
+
+  std::vector<solver::Variable> busiest(std::size_t count) const {
+    return activity_ ? activity_->busiest(count) : std::vector<solver::Variable>();
   }
 
  private:
@@ -316,6 +334,8 @@ class PythonQuery {
   std::vector<std::shared_ptr<Network>> kept_;
   std::unique_ptr<Query> query_;
   Recorder recorder_;
+  // Outlives the solver, which reports to it.
+  std::unique_ptr<LemmaActivity> activity_;
   std::unique_ptr<solver::Solver> solver_;
 };
 
@@ -332,7 +352,8 @@ NB_MODULE(_engine, module) {
       .def_ro("status", &Outcome::status)
       .def_ro("reason", &Outcome::reason)
       .def_ro("image", &Outcome::image)
-      .def_ro("statistics", &Outcome::statistics);
+      .def_ro("statistics", &Outcome::statistics)
+      .def_ro("failed", &Outcome::failed);
 
   nb::class_<PythonNetwork>(module, "Network")
       .def(nb::init<std::uint32_t, std::uint32_t, const Array<std::int32_t>&, std::uint32_t,
@@ -364,5 +385,7 @@ NB_MODULE(_engine, module) {
       .def("encode", &PythonQuery::encode, nb::arg("seed") = 0, nb::arg("probing") = true,
            nb::arg("step_bump") = 1.0, nb::arg("first_layer_bump") = 1.0)
       .def("solve", &PythonQuery::solve, nb::arg("conflict_limit").none() = nb::none(),
-           nb::arg("time_limit").none() = nb::none(), nb::arg("memory_limit").none() = nb::none());
+           nb::arg("time_limit").none() = nb::none(), nb::arg("memory_limit").none() = nb::none(),
+           nb::arg("assumptions") = std::vector<std::int32_t>())
+      .def("busiest", &PythonQuery::busiest, nb::arg("count"));
 }
