@@ -105,9 +105,7 @@ class Query:
         """Every image of a small budget; 'declined' where that would be more than most_subsets subsets."""
     def attack(self, seed: int, most_evaluations: int, seconds: float | None = None) -> Outcome:
         """Local search; 'complete' says only that it ended without a counterexample."""
-    def encode(
-        self, seed: int = 0, probing: bool = True, step_bump: float = 1.0, first_layer_bump: float = 1.0
-    ) -> None: ...
+    def encode(self, seed: int = 0) -> None: ...
     def solve(
         self,
         conflict_limit: int | None = None,

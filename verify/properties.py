@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.model import IntegerModel, Quantizer
-from bnnhw.model.reference import check_pixels, quantize, scores
+from bnnhw.model.reference import check_pixels, quantize
 
 Pixels: TypeAlias = npt.NDArray[np.integer]
+Scores: TypeAlias = npt.NDArray[np.int64]
+"""One image's scores, one a class. A condition's ``met`` takes those that each model gives to the image."""
 Norm: TypeAlias = Literal["l0", "l1", "l2_squared"]
 Distance: TypeAlias = Literal["linf", "l0", "l1", "l2_squared"]
 """How far apart two images are: their largest change of a pixel, or a budget's cost."""
@@ -168,8 +170,8 @@ class Keeps:
     label: int
     strictly: bool = False
 
-    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
-        given = scores(models[0], image[None])[0]
+    def met(self, scores: Sequence[Scores]) -> bool:
+        given = scores[0]
         if not self.strictly:
             return int(np.argmax(given)) == self.label
         others = np.delete(given, self.label)
@@ -182,8 +184,8 @@ class Avoids:
 
     target: int
 
-    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
-        return _class(models[0], image) != self.target
+    def met(self, scores: Sequence[Scores]) -> bool:
+        return int(np.argmax(scores[0])) != self.target
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ class NotUnanimouslyWrong:
 
     label: int
 
-    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
-        given = {_class(model, image) for model in models}
+    def met(self, scores: Sequence[Scores]) -> bool:
+        given = {int(np.argmax(one)) for one in scores}
         return len(given) > 1 or self.label in given
 
 
@@ -201,15 +203,11 @@ class NotUnanimouslyWrong:
 class Agree:
     """The two models give every image the same class."""
 
-    def met(self, models: Sequence[IntegerModel], image: Pixels) -> bool:
-        return _class(models[0], image) == _class(models[1], image)
+    def met(self, scores: Sequence[Scores]) -> bool:
+        return int(np.argmax(scores[0])) == int(np.argmax(scores[1]))
 
 
 Condition: TypeAlias = Keeps | Avoids | NotUnanimouslyWrong | Agree
-
-
-def _class(model: IntegerModel, image: Pixels) -> int:
-    return int(np.argmax(scores(model, image[None])[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brute_force import members, violated
+from brute_force import box_members, inside, violated
 from random_models import random_model, random_pixels
 
 from bnnhw.model import Dense, IntegerModel, Output, Quantizer, save
-from bnnhw.model.reference import predict
+from bnnhw.model.reference import predict, trace
 from bnnhw.verify import (
     Agree,
     Ball,
@@ -74,7 +74,9 @@ def test_verdicts_in_parts_equal_brute_force():
         if rng.random() < 0.3:
             region = Region(image, region.low, region.high, Budget("l0", 6))
         condition = Keeps(label) if len(models) == 1 else [Agree(), NotUnanimouslyWrong(label)][seed // 2 % 2]
-        wrong = members(region)[violated(condition, models, members(region))]
+        images = box_members(region.low, region.high)
+        images = images[inside(region, images)]
+        wrong = images[violated(condition, [trace(model, images) for model in models])]
         verdict = decide_in_parts([build(model) for model in models], region & condition, seed)
         assert verdict.status == ("falsified" if len(wrong) else "robust")
         if verdict.counterexample is not None:

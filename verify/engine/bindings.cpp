@@ -260,12 +260,12 @@ class PythonQuery {
   }
 
   // Throws away what the last call encoded.
-  void encode(std::uint64_t seed, bool probing, double step_bump, double first_layer_bump) {
+  void encode(std::uint64_t seed) {
     const nb::gil_scoped_release release;
-    solver_ = std::make_unique<solver::Solver>(seed, probing);
+    solver_ = std::make_unique<solver::Solver>(seed);
     activity_ = std::make_unique<LemmaActivity>();
     solver_->set_proof_sink(activity_.get());
-    query_->encode(BumpWeights{step_bump, first_layer_bump}, *solver_);
+    query_->encode(*solver_);
   }
 
   // May be called again to go on.
@@ -382,8 +382,7 @@ NB_MODULE(_engine, module) {
       .def("enumerate", &PythonQuery::enumerate, nb::arg("most_subsets"), nb::arg("seconds").none() = nb::none())
       .def("attack", &PythonQuery::attack, nb::arg("seed"), nb::arg("most_evaluations"),
            nb::arg("seconds").none() = nb::none())
-      .def("encode", &PythonQuery::encode, nb::arg("seed") = 0, nb::arg("probing") = true,
-           nb::arg("step_bump") = 1.0, nb::arg("first_layer_bump") = 1.0)
+      .def("encode", &PythonQuery::encode, nb::arg("seed") = 0)
       .def("solve", &PythonQuery::solve, nb::arg("conflict_limit").none() = nb::none(),
            nb::arg("time_limit").none() = nb::none(), nb::arg("memory_limit").none() = nb::none(),
            nb::arg("assumptions") = std::vector<std::int32_t>())

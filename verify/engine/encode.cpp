@@ -51,10 +51,10 @@ class Sum {
 class NetworkEncoder {
  public:
   NetworkEncoder(const Evaluation& clean, const Bounds& bounds, const Steps& steps, std::size_t index,
-                 const BumpWeights& bump, Solver& solver)
+                 Solver& solver)
       : clean_(clean), bounds_(bounds), steps_(steps), index_(index), solver_(solver), sum_(solver) {
     const Network& network = clean.network();
-    for (std::uint32_t stage = 0; stage < network.hidden.size(); ++stage) add_layer(stage, bump);
+    for (std::uint32_t stage = 0; stage < network.hidden.size(); ++stage) add_layer(stage);
   }
 
   // Adds out <-> acc[winner] - acc[loser] >= needed.
@@ -113,7 +113,7 @@ class NetworkEncoder {
     if (clean_value) sum_.raise_bound(weight);
   }
 
-  void add_layer(std::uint32_t stage, const BumpWeights& bump) {
+  void add_layer(std::uint32_t stage) {
     const Matrix& matrix = clean_.network().matrix(stage);
     const std::vector<std::uint32_t>& undecided = bounds_.undecided()[stage];
     const Variable first = solver_.new_variables(static_cast<std::uint32_t>(undecided.size()));
@@ -129,7 +129,6 @@ class NetworkEncoder {
         }
       }
       sum_.end(Literal::positive(first + i));
-      if (stage == 0 && bump.first_layer != 1.0) solver_.set_bump_weight(first + i, bump.first_layer);
     }
     variables_.assign(matrix.rows(), 0);
     for (std::uint32_t i = 0; i < undecided.size(); ++i) variables_[undecided[i]] = first + i;
@@ -176,17 +175,14 @@ void add_budget(const Region& region, const Steps& steps, Solver& solver) {
 }  // namespace
 
 void encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds, const Region& region,
-            const Steps& steps, const Goal& goal, const BumpWeights& bump, Solver& solver) {
+            const Steps& steps, const Goal& goal, Solver& solver) {
   solver.new_variables(static_cast<std::uint32_t>(steps.steps.size()));
-  if (bump.step != 1.0) {
-    for (std::uint32_t i = 0; i < steps.steps.size(); ++i) solver.set_bump_weight(i + 1, bump.step);
-  }
   add_chains(steps, solver);
   add_budget(region, steps, solver);
   std::vector<NetworkEncoder> networks;
   networks.reserve(clean.size());
   for (std::size_t index = 0; index < clean.size(); ++index) {
-    networks.emplace_back(clean[index], bounds[index], steps, index, bump, solver);
+    networks.emplace_back(clean[index], bounds[index], steps, index, solver);
   }
   const std::uint32_t classes = clean.front().network().classes();
   std::vector<Literal> any;

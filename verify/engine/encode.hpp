@@ -19,16 +19,10 @@
 
 namespace bnnhw::engine {
 
-// How much more a conflict raises the decision priority of steps and of first-layer bits than of the rest.
-struct BumpWeights {
-  double step = 1.0;
-  double first_layer = 1.0;
-};
-
 // Adds the query to an empty solver. Steps become the variables 1, 2, ... in their order. Throws std::length_error
 // where the steps' costs are together beyond what the solver adds up.
 void encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds, const Region& region,
-            const Steps& steps, const Goal& goal, const BumpWeights& bump, solver::Solver& solver);
+            const Steps& steps, const Goal& goal, solver::Solver& solver);
 
 // Which steps a model of that formula takes.
 std::vector<std::uint8_t> steps_taken(const Steps& steps, const std::vector<std::int8_t>& model);

@@ -72,9 +72,9 @@ Attack Query::attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& s
   return engine::attack(moving, bounds_, region_, steps_, goal_, seed, most_evaluations, stop);
 }
 
-void Query::encode(const BumpWeights& bump, solver::Solver& solver) const {
+void Query::encode(solver::Solver& solver) const {
   require_bounds();
-  engine::encode(clean_, bounds_, region_, steps_, goal_, bump, solver);
+  engine::encode(clean_, bounds_, region_, steps_, goal_, solver);
 }
 
 }  // namespace bnnhw::engine

@@ -34,7 +34,7 @@ class Query {
   // After bound(); std::logic_error without it.
   Enumeration enumerate(double most_subsets, Stop& stop);
   Attack attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop);
-  void encode(const BumpWeights& bump, solver::Solver& solver) const;
+  void encode(solver::Solver& solver) const;
   std::vector<std::int32_t> image_of(const std::vector<std::uint8_t>& taken) const {
     return engine::image_of(region_, steps_, taken);
   }

@@ -281,6 +281,7 @@ class PythonSolver {
     named["explanations"] = counted.explanations;
     named["probes"] = counted.probes;
     named["failed_probes"] = counted.failed_probes;
+    named["lookaheads"] = counted.lookaheads;
     named["counter_visits"] = solver_.counter_visits();
     named["fixed_variables"] = solver_.fixed_variables();
     named["memory_bytes"] = solver_.memory_bytes();

@@ -90,7 +90,7 @@ Outcome Solver::search(Span<Literal> assumptions, const Limits& limits, const St
     }
     while (!heap_.empty() && trail_.assigned(Literal::positive(heap_.top()))) heap_.pop();
     if (heap_.empty()) return Outcome{Status::satisfiable, StopReason::none};
-    decide();
+    decide(assumption_levels);
   }
 }
 

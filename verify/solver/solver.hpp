@@ -38,6 +38,7 @@ struct Statistics {
   std::uint64_t explanations = 0;
   std::uint64_t probes = 0;
   std::uint64_t failed_probes = 0;
+  std::uint64_t lookaheads = 0;
   double solve_seconds = 0.0;
 };
 
@@ -112,7 +113,10 @@ class Solver {
   bool probe(const Limits& limits, const Stopwatch& stopwatch);
 
   // branching.cpp
-  void decide();
+  void decide(std::uint32_t assumption_levels);
+  void find_candidates(std::size_t count);
+  Literal tightest(std::size_t horizon);
+  Literal look_ahead();
 
   // search.cpp
   Outcome search(Span<Literal> assumptions, const Limits& limits, const Stopwatch& stopwatch);
@@ -145,6 +149,7 @@ class Solver {
   RestartPolicy restarts_;
   Random random_;
   std::vector<Variable> candidates_;
+  std::uint64_t lookahead_work_ = 0;
   Statistics statistics_;
   ProofSink* proof_ = nullptr;
 

@@ -44,7 +44,7 @@ PlainNetwork first_bit(const Shape& shape, std::vector<std::int32_t> quantizer, 
 
 Status solve(Query& query) {
   Solver solver;
-  query.encode(BumpWeights{}, solver);
+  query.encode(solver);
   return solver.solve({}, Limits{}).status;
 }
 

@@ -195,7 +195,7 @@ Status check_answer(const Case& one, const Query& query, Solver& solver, const s
 
 void check_encoding(const Case& one, Query& query, Random& random, bool excluded, Seen& seen) {
   Solver solver(random.next(), random.coin());
-  query.encode(random.coin() ? BumpWeights{} : BumpWeights{1.3, 1.3}, solver);
+  query.encode(solver);
   const auto steps = static_cast<std::uint32_t>(query.steps().steps.size());
   const Status plain = check_answer(one, query, solver, {}, {}, random.below(4) == 0);
   if (!excluded) {

@@ -86,7 +86,7 @@ void solver_goes_on_where_it_stopped() {
   Query query({&network}, few_changes(24, 7), change);
   CHECK(!query.bound());
   Solver solver;
-  query.encode(BumpWeights{}, solver);
+  query.encode(solver);
   Limits limits;
   limits.interrupted = []() { return true; };
   const bnnhw::solver::Outcome first = solver.solve({}, limits);
