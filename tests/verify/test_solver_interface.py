@@ -110,8 +110,8 @@ def test_ctrl_c_raises_keyboard_interrupt_promptly() -> None:
             solver.add_clause([pigeon * holes + hole + 1 for hole in range(holes)])
         for hole in range(holes):
             solver.add_at_least(0, [-(pigeon * holes + hole + 1) for pigeon in range(holes + 1)], holes)
-        print("solving", flush=True)
         try:
+            print("solving", flush=True)
             solver.solve(time_limit=60)
         except KeyboardInterrupt:
             print("stopped", solver.solve(conflict_limit=5).reason, flush=True)
