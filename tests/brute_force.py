@@ -72,7 +72,7 @@ def violated(condition: Condition, traces: Sequence[Trace]) -> Mask:
     return np.logical_and.reduce([one == classes[0] for one in classes]) & (classes[0] != condition.label)
 
 
-def agree_with(table: Table, question: Property, plan: Plan = Plan()) -> Verdict:  # noqa: B008
+def agree_with(table: Table, question: Property, plan: Plan = Plan()) -> Verdict:
     """The verdict, after bounds, status and counterexample have all been compared with the table's images."""
     member = inside(question.region, table.images)
     clean = int(np.nonzero((table.images == question.region.image).all(axis=(1, 2, 3)))[0][0])
@@ -91,6 +91,6 @@ def agree_with(table: Table, question: Property, plan: Plan = Plan()) -> Verdict
     return verdict
 
 
-def agree(models: Sequence[IntegerModel], question: Property, plan: Plan = Plan()) -> Verdict:  # noqa: B008
+def agree(models: Sequence[IntegerModel], question: Property, plan: Plan = Plan()) -> Verdict:
     """`agree_with` a table of every image of the question's box."""
     return agree_with(tabulate(models, box_members(question.region.low, question.region.high)), question, plan)

@@ -119,4 +119,4 @@ class Query:
         numbers. What was learned under them serves later calls.
         """
     def busiest(self, count: int) -> list[int]:
-        """At most ``count`` of the variables that occur most in recent lemmas, the busiest first."""
+        """At most ``count`` of the open variables that recent conflicts are about, the busiest first."""

@@ -50,7 +50,7 @@ def verify_many(
     radius: int,
     results: Path,
     *,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     workers: int | None = None,
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,
@@ -77,7 +77,7 @@ def decide_many(
     ball: Ball,
     results: Path,
     *,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     workers: int | None = None,
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,

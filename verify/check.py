@@ -168,7 +168,7 @@ class Inquiry:
         return answer
 
     def busiest(self, count: int) -> list[int]:
-        """The variables that recent lemmas are about."""
+        """The variables that recent conflicts are about."""
         return self._query.busiest(count)
 
     def verdict_of(self, answer: _engine.Outcome) -> Verdict:

@@ -4,7 +4,7 @@ A question starts as one job. When it has taken a while and a worker is idle, it
 chosen, and two jobs take its place: the cubes in which the variable is true and false (Heule, Kullmann, Wieringa and
 Biere, "Cube and Conquer", HVC 2011). A cube is solved under assumptions by whoever takes it, who keeps the lemmas for
 the question's next cube, and it splits again in the same way: an easy half makes its worker idle, and so the hard half
-splits. Robust when every cube is refuted; the first counterexample settles it. The variable comes from the lemmas that
+splits. Robust when every cube is refuted; the first counterexample settles it. The variable is one that
 the search is busy with, passing over those of which one side falls at once.
 
 A question is encoded with the same variable numbers in every process, so a cube is a tuple of literals.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bnnhw.verify import _engine
 from bnnhw.verify.check import Inquiry, Limits, Plan, Verdict
@@ -98,7 +99,7 @@ class Decide:
     def _search(self, desk: Desk, inquiry: Inquiry) -> Part:
         while True:
             wait_until = time.monotonic() + LEAST_SECONDS
-            answer = inquiry.search(self.cube, lambda: self._to_stop(desk, wait_until))  # noqa: B023
+            answer = inquiry.search(self.cube, partial(self._to_stop, desk, wait_until))
             if answer.reason != "conflicts":
                 return Part(inquiry.verdict_of(answer), frozenset(answer.failed))
             part = self._hand_over(desk, inquiry)
@@ -207,7 +208,7 @@ class Deciding:
         limits: Limits,
         seed: int,
         split_after: float | None = None,
-        plan: Plan = Plan(),  # noqa: B008
+        plan: Plan = Plan(),
     ) -> None:
         self._crew = crew
         self._tallies: list[Tally] = []

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
+from typing import Any
 
 import numpy as np
 
 from bnnhw.model import Quantizer
 from bnnhw.verify.check import Counterexample, Limits, Plan, UnsoundnessError, ask, check, replay
 from bnnhw.verify.network import Integers, Network
-from bnnhw.verify.properties import Ball, Condition, Distance, Norm, Pixels
+from bnnhw.verify.properties import Ball, Budget, Condition, Distance, Norm, Pixels
 
 LARGEST_LISTED = 1 << 20
 """Costs are looked at up to here; a search that ends there has proven a lower bound, not exhausted the images."""
@@ -51,9 +52,9 @@ def minimal_distortion(
     image: Pixels,
     condition: Condition,
     distance: Distance,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     seed: int = 0,
-    plan: Plan = Plan(),  # noqa: B008
+    plan: Plan = Plan(),
     weight: Integers | None = None,
     progress: Callable[[Distortion], None] | None = None,
     lower: int = 0,
@@ -69,9 +70,9 @@ def minimal_distortion(
     begun = time.perf_counter()
     best = Distortion(lower, None, None)
 
-    def update(**changes: object) -> None:
+    def update(**changes: Any) -> None:
         nonlocal best
-        best = replace(best, seconds=time.perf_counter() - begun, **changes)  # type: ignore[arg-type]
+        best = replace(best, seconds=time.perf_counter() - begun, **changes)
         if progress:
             progress(best)
 
@@ -104,7 +105,8 @@ def minimal_distortion(
             pass
 
     attacked = False
-    for cost in _costs(asked, image, distance, weight):
+    costs, complete = _costs(asked, image, distance, weight)
+    for cost in costs:
         if cost < lower:
             continue
         if cost > 0 and not attacked and not best.final:
@@ -134,7 +136,7 @@ def minimal_distortion(
         update(steps={**best.steps, cost: time.perf_counter() - started})
     if best.upper is not None:
         update(lower=best.upper)
-    elif best.lower <= LARGEST_LISTED:
+    elif complete:
         update(exhausted=True)
     else:
         update(reason="no cost above is looked at")
@@ -149,15 +151,18 @@ def _most(pixels: int, quantizer: Quantizer, distance: Distance) -> int:
 
 
 def _cost(image: Pixels, changed: Integers, distance: Distance, weight: Integers | None) -> int:
-    apart = np.abs(changed - image.astype(np.int64))
     if distance == "linf":
-        return int(apart.max())
-    each = {"l0": apart > 0, "l1": apart, "l2_squared": apart**2}[distance]
-    return int((each * (1 if weight is None else weight)).sum())
+        return int(np.abs(changed - image.astype(np.int64)).max())
+    return Budget(distance, 0, weight).cost(image, changed)
 
 
-def _costs(networks: Sequence[Network], image: Pixels, distance: Distance, weight: Integers | None) -> Iterator[int]:
-    """The costs that some cheapest image with its levels has, ascending; no other cost can be the answer."""
+def _costs(
+    networks: Sequence[Network], image: Pixels, distance: Distance, weight: Integers | None
+) -> tuple[Iterator[int], bool]:
+    """The costs that some cheapest image with its levels has, ascending; no other cost can be the answer.
+
+    False where there may be more beyond LARGEST_LISTED.
+    """
     flat = image.reshape(-1).astype(np.int64)
     per_pixel: list[set[int]] = [set() for _ in flat]
     factor = np.ones(len(flat), np.int64) if weight is None else weight.reshape(-1)
@@ -172,13 +177,13 @@ def _costs(networks: Sequence[Network], image: Pixels, distance: Distance, weigh
             for pixel in np.nonzero(inside)[0].tolist():
                 per_pixel[pixel].add(int(each[pixel]))
     if distance == "linf":
-        return iter(sorted({0}.union(*per_pixel)))
-    return _sums([sorted(costs) for costs in per_pixel])
+        return iter(sorted({0}.union(*per_pixel))), True
+    most = sum(max(costs, default=0) for costs in per_pixel)
+    return _sums([sorted(costs) for costs in per_pixel], min(most, LARGEST_LISTED)), most <= LARGEST_LISTED
 
 
-def _sums(choices: list[list[int]]) -> Iterator[int]:
-    """Sums of at most one cost per pixel, ascending, up to LARGEST_LISTED; listed in windows that double."""
-    end = min(sum(costs[-1] for costs in choices if costs), LARGEST_LISTED)
+def _sums(choices: list[list[int]], end: int) -> Iterator[int]:
+    """Sums of at most one cost per pixel, ascending, up to ``end``; listed in windows that double."""
     given, window = -1, 64
     while given < end:
         window = min(2 * window, end)

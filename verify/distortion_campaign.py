@@ -49,7 +49,7 @@ def minimise_many(
     distance: Distance,
     results: Path,
     *,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     workers: int | None = None,
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,

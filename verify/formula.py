@@ -18,15 +18,18 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bnnhw.verify._solver import Solver
+
+T = TypeVar("T")
 
 __all__ = [
     "Formula",
@@ -36,7 +39,7 @@ __all__ = [
     "load_file",
     "parse",
     "read",
-    "read_bytes",
+    "read_with",
     "serialize",
     "write",
 ]
@@ -61,6 +64,11 @@ class LinearConstraint:
     literals: tuple[int, ...]
     bound: int
     weights: tuple[int, ...] | None = None
+
+    @property
+    def all_weights(self) -> tuple[int, ...]:
+        """One weight per literal, ones written out."""
+        return self.weights if self.weights is not None else (1,) * len(self.literals)
 
     def __post_init__(self) -> None:
         if self.weights is not None and len(self.weights) != len(self.literals):
@@ -114,7 +122,7 @@ class Formula:
             if true.isdisjoint(clause):
                 return f"clause {index} is false"
         for index, constraint in enumerate(self.constraints):
-            terms = zip(_weights(constraint), constraint.literals, strict=True)
+            terms = zip(constraint.all_weights, constraint.literals, strict=True)
             total = sum(weight for weight, literal in terms if literal in true)
             reached = total >= constraint.bound
             if reached != (constraint.out == 0 or constraint.out in true):
@@ -139,7 +147,9 @@ def load(formula: Formula, seed: int = 0, probing: bool = True) -> Solver:
         lengths = (len(constraint.literals) for constraint in constraints)
         try:
             bounds = np.array([constraint.bound for constraint in constraints], dtype=np.int64)
-            weights = np.fromiter(chain.from_iterable(_weights(c) for c in constraints), np.int32) if weighted else None
+            weights = (
+                np.fromiter(chain.from_iterable(c.all_weights for c in constraints), np.int32) if weighted else None
+            )
         except OverflowError:
             raise FormulaError("a bound does not fit 64 bits, or a weight does not fit 32 bits") from None
         solver.add_at_least_many(
@@ -152,15 +162,16 @@ def load(formula: Formula, seed: int = 0, probing: bool = True) -> Solver:
     return solver
 
 
-def _weights(constraint: LinearConstraint) -> tuple[int, ...]:
-    return constraint.weights if constraint.weights is not None else (1,) * len(constraint.literals)
-
-
 def read(path: str | os.PathLike[str]) -> Formula:
     """Read a `.knf` or `.knf.gz` file; raises FormulaError with the file and the line."""
+    return read_with(parse, path)
+
+
+def read_with(parse_text: Callable[[str], T], path: str | os.PathLike[str]) -> T:
+    """What ``parse_text`` makes of a file that may be gzipped; its FormulaErrors name the file as well."""
     text = read_bytes(path).decode("ascii", "backslashreplace")
     try:
-        return parse(text)
+        return parse_text(text)
     except FormulaError as error:
         raise FormulaError(f"{path}: {error}") from None
 
@@ -282,7 +293,7 @@ def _lines(formula: Formula) -> Iterator[str]:
     for constraint in formula.constraints:
         literals: list[int] = []
         bound = constraint.bound
-        for weight, literal in zip(_weights(constraint), constraint.literals, strict=True):
+        for weight, literal in zip(constraint.all_weights, constraint.literals, strict=True):
             # w * [l] with negative w is w + |w| * [not l].
             literals += [literal if weight > 0 else -literal] * abs(weight)
             bound -= min(weight, 0)

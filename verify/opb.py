@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.verify.formula import Formula, FormulaError, LinearConstraint, read_bytes
+from bnnhw.verify.formula import Formula, FormulaError, LinearConstraint, read_with
 from bnnhw.verify.optimize import Objective
 
 __all__ = ["Constraint", "Problem", "parse", "read", "recognize"]
@@ -85,11 +85,7 @@ class _Sum(NamedTuple):
 
 def read(path: str | os.PathLike[str]) -> Problem:
     """Read an `.opb` or `.opb.gz` file; raises FormulaError with the file and the line."""
-    text = read_bytes(path).decode("ascii", "backslashreplace")
-    try:
-        return parse(text)
-    except FormulaError as error:
-        raise FormulaError(f"{path}: {error}") from None
+    return read_with(parse, path)
 
 
 def parse(text: str) -> Problem:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bnnhw.importers import load, read_image
 from bnnhw.verify import Keeps, Limits, build, minimal_distortion
+from bnnhw.verify.properties import Distance
 
-PUBLISHED = {
+PUBLISHED: dict[tuple[str, Distance], tuple[int, float]] = {
     ("bnn_mnist_7_label9", "l0"): (4, 5304.0),
     ("bnn_mnist_7_label9", "l1"): (5, 4802.0),
     ("bnn_mnist_7_label9", "l2_squared"): (5, 1837.0),
@@ -43,7 +44,7 @@ def main() -> int:
         network = build(load(arguments.folder / "models" / f"{name[4:].rsplit('_', 2)[0]}.npz").model)
         begun = time.process_time()
         condition = Keeps(image.label, strictly=True)
-        found = minimal_distortion(network, image.pixels, condition, distance, Limits(arguments.time_limit))  # type: ignore[arg-type]
+        found = minimal_distortion(network, image.pixels, condition, distance, Limits(arguments.time_limit))
         spent = time.process_time() - begun
         total += spent
         wrong += not found.final or found.upper != optimum

@@ -59,8 +59,7 @@ class Query:
         for clause in self.formula.clauses:
             yield Row(0, [1] * len(clause), clause, ">=", 1)
         for linear in self.formula.constraints:
-            weights = linear.weights if linear.weights is not None else [1] * len(linear.literals)
-            yield Row(linear.out, weights, linear.literals, ">=", linear.bound)
+            yield Row(linear.out, linear.all_weights, linear.literals, ">=", linear.bound)
 
     def first_violation(self, values: Sequence[int]) -> str | None:
         """What a model violates, on the file's own constraints; None if nothing."""

@@ -21,14 +21,10 @@ class _Sum(NamedTuple):
     bound: int
 
 
-def _weights(constraint: LinearConstraint) -> tuple[int, ...]:
-    return constraint.weights if constraint.weights is not None else (1,) * len(constraint.literals)
-
-
 def _normalize(constraint: LinearConstraint) -> _Sum:
     bound = constraint.bound
     by_variable: dict[int, int] = defaultdict(int)
-    for weight, literal in zip(_weights(constraint), constraint.literals, strict=True):
+    for weight, literal in zip(constraint.all_weights, constraint.literals, strict=True):
         by_variable[abs(literal)] += weight if literal > 0 else -weight
         bound -= 0 if literal > 0 else weight
     terms = [(variable, weight) for variable, weight in by_variable.items() if weight != 0]
@@ -97,7 +93,9 @@ def cardinality_cnf(formula: Formula, contradictory: bool = False) -> str:
 
 def totalizers_size(formula: Formula) -> int:
     """At most how many clauses two-directional totalizers need; it grows with the square of a sum's length."""
-    sums = [(sum(map(abs, _weights(c))), c.bound - sum(min(w, 0) for w in _weights(c))) for c in formula.constraints]
+    sums = [
+        (sum(map(abs, c.all_weights)), c.bound - sum(min(w, 0) for w in c.all_weights)) for c in formula.constraints
+    ]
     totalizers = sum(_totalizer_size(inputs, bound) for inputs, bound in sums if 0 < bound <= inputs)
     return len(formula.clauses) + 2 * len(sums) + totalizers
 

@@ -8,9 +8,21 @@ from typing import Annotated
 import typer
 
 from bnnhw.cli import campaigns
-from bnnhw.cli.options import Count, DataFolder, DatasetName, Epsilons, First, Json, Seconds, SplitAfter, Workers
+from bnnhw.cli.options import (
+    Conflicts,
+    Count,
+    CrossCheck,
+    DataFolder,
+    DatasetName,
+    Epsilons,
+    First,
+    Json,
+    Results,
+    Seconds,
+    SplitAfter,
+    Workers,
+)
 from bnnhw.cli.questions import Budgets, Pictures, balls, subjects
-from bnnhw.cli.verify import Conflicts, CrossCheck, Results
 from bnnhw.model import load
 from bnnhw.verify import Agree, Limits
 from bnnhw.verify.campaign import SPLIT_AFTER

@@ -16,6 +16,19 @@ Epsilons = Annotated[
     typer.Option("--eps", help="L-infinity radius as a fraction of the pixel range, such as 0.1 or 8/255; repeatable."),
 ]
 Seconds = Annotated[float, typer.Option("--time-limit", min=0.0, help="Seconds a query.")]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", help="JSONL file of verdicts, continued if it exists; default: beside the model."),
+]
+Conflicts = Annotated[int | None, typer.Option("--conflicts", min=1, help="Solver conflicts a query.")]
+CrossCheck = Annotated[
+    str | None,
+    typer.Option(
+        "--cross-check",
+        help="Have every verdict confirmed by another solver on an independent formula: cadical or cp-sat (extra "
+        "packages: bnnhw\\[crosscheck]), which may take --time-limit again.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores by default.")]
 SplitAfter = Annotated[
     float,

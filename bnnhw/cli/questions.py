@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ Pictures = Annotated[
         "--image", help="A picture bnn_DATASET_NUMBER_labelLABEL.png to ask about instead of a data set; repeatable."
     ),
 ]
+
+_NORMS: dict[str, Norm] = {"l0": "l0", "l1": "l1", "l2": "l2_squared", "l2_squared": "l2_squared"}
+"""l2 is counted squared, in integers."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,17 @@ def budget_of(text: str) -> Ball:
         ) from None
     if size < 0:
         raise PropertyError(f"budget {text!r} must not be negative")
-    if name == "l2":
-        return Ball("l2_squared", int(size * size))
-    if name not in get_args(Norm):
+    if name not in _NORMS:
         raise PropertyError(f"budget {text!r} has no known norm: choose l0, l1, l2 or l2_squared")
-    norm: Distance = name  # type: ignore[assignment]
-    return Ball(norm, int(size))
+    return Ball(_NORMS[name], int(size * size if name == "l2" else size))
 
 
 def distance_of(name: str) -> Distance:
     """A distance by its name; l2 stands for l2_squared, in which it is counted."""
-    if name == "l2":
-        return "l2_squared"
-    if name not in get_args(Distance):
+    distances: dict[str, Distance] = {**_NORMS, "linf": "linf"}
+    if name not in distances:
         raise PropertyError(f"--minimal {name} is no known distance: choose l0, l1, l2 or linf")
-    distance: Distance = name  # type: ignore[assignment]
-    return distance
+    return distances[name]
 
 
 def subjects(

@@ -10,13 +10,16 @@ import typer
 
 from bnnhw.cli import campaigns
 from bnnhw.cli.options import (
+    Conflicts,
     Count,
+    CrossCheck,
     DataFolder,
     DatasetName,
     Epsilons,
     First,
     Json,
     ModelFile,
+    Results,
     Seconds,
     SplitAfter,
     Workers,
@@ -27,19 +30,6 @@ from bnnhw.verify import Avoids, Keeps, Limits, NotUnanimouslyWrong, PropertyErr
 from bnnhw.verify.campaign import SPLIT_AFTER
 from bnnhw.verify.properties import Condition
 
-Results = Annotated[
-    Path | None,
-    typer.Option("--results", help="JSONL file of verdicts, continued if it exists; default: beside the model."),
-]
-Conflicts = Annotated[int | None, typer.Option("--conflicts", min=1, help="Solver conflicts a query.")]
-CrossCheck = Annotated[
-    str | None,
-    typer.Option(
-        "--cross-check",
-        help="Have every verdict confirmed by another solver on an independent formula: cadical or cp-sat (extra "
-        "packages: bnnhw\\[crosscheck]), which may take --time-limit again.",
-    ),
-]
 Minimal = Annotated[
     str | None,
     typer.Option(

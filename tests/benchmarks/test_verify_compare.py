@@ -118,7 +118,7 @@ FORMULA = Formula(2, ((1, 2),), ())
 
 
 def record(peer: str, status: str, solve: float = 1.0, seed: int = 0, **answer: object) -> Record:
-    return Record("set", "query", peer, seed, Run(Answer(status, **answer), 0.5, solve))  # type: ignore[arg-type]
+    return Record("set", "query", peer, seed, Run(Answer(status, **answer), 0.5, solve))
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_assumptions_cut_the_question_into_two_that_cover_it():
     assert seen == {"sat", "unsat"}
 
 
-def test_the_busiest_variables_are_those_of_lemmas():
+def test_the_busiest_variables_are_those_of_conflicts():
     model = guarded(40, 12, 4)
     query = ask([build(model)], linf_ball(np.zeros((1, 4, 4), int), 1, model.quantizer) & Keeps(0))
     assert not query.bound()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from random_models import random_model, random_pixels
 
+from bnnhw.model import Dense, IntegerModel, Output, Quantizer
 from bnnhw.model.reference import predict
 from bnnhw.verify import Budget, Keeps, Limits, Plan, UnsoundnessError, build, minimal_distortion
 
@@ -91,3 +92,17 @@ def test_a_counterexample_below_what_was_proven_is_an_error_of_ours():
         except UnsoundnessError:
             caught += 1
     assert caught
+
+
+@pytest.mark.parametrize(("threshold", "exhausted"), [(1 << 21, False), (1 << 20, True)])
+def test_only_costs_that_were_all_looked_at_say_that_no_image_violates(threshold, exhausted):
+    # The first class always wins; the one change of a level costs as much as the threshold is away.
+    model = IntegerModel(
+        Quantizer((1, 1, 1), np.array([threshold]).reshape(1, 1, 1, 1), 0, 1 << 22),
+        (Dense(np.ones((1, 1), np.int8), np.array([1], np.int32), np.zeros(1, bool)),),
+        Output(np.zeros((2, 1), np.int8), np.array([1, 0], np.int32), 0),
+    )
+    found = minimal_distortion(build(model), np.zeros((1, 1, 1), int), Keeps(0), "l1")
+    assert found.exhausted == found.final == exhausted
+    assert found.upper is None
+    assert found.lower >= 1

@@ -14,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "lemma_activity.hpp"
 #include "query.hpp"
 
 namespace nb = nanobind;
@@ -263,8 +262,6 @@ class PythonQuery {
   void encode(std::uint64_t seed) {
     const nb::gil_scoped_release release;
     solver_ = std::make_unique<solver::Solver>(seed);
-    activity_ = std::make_unique<LemmaActivity>();
-    solver_->set_proof_sink(activity_.get());
     query_->encode(*solver_);
   }
 
@@ -312,7 +309,7 @@ class PythonQuery {
   }
 
   std::vector<solver::Variable> busiest(std::size_t count) const {
-    return activity_ ? activity_->busiest(count) : std::vector<solver::Variable>();
+    return solver_ ? solver_->most_active(count) : std::vector<solver::Variable>();
   }
 
  private:
@@ -334,8 +331,6 @@ class PythonQuery {
   std::vector<std::shared_ptr<Network>> kept_;
   std::unique_ptr<Query> query_;
   Recorder recorder_;
-  // Outlives the solver, which reports to it.
-  std::unique_ptr<LemmaActivity> activity_;
   std::unique_ptr<solver::Solver> solver_;
 };
 

@@ -75,6 +75,18 @@ void Solver::add_at_least(Literal out, Span<Literal> literals, Span<std::int32_t
   linear_.add(out, sum);
 }
 
+std::vector<Variable> Solver::most_active(std::size_t count) const {
+  std::vector<Variable> order;
+  for (Variable variable = 1; variable < trail_.variable_count(); ++variable) {
+    if (heap_.activity(variable) > 0 && !trail_.fixed(Literal::positive(variable))) order.push_back(variable);
+  }
+  std::stable_sort(order.begin(), order.end(), [this](Variable left, Variable right) {
+    return heap_.activity(left) > heap_.activity(right);
+  });
+  order.resize(std::min(order.size(), count));
+  return order;
+}
+
 std::size_t Solver::memory_bytes() const {
   return trail_.memory_bytes() + clauses_.memory_bytes() + normalizer_.memory_bytes() + linear_.memory_bytes() +
          heap_.memory_bytes() + marks_.capacity() + model_.capacity() +

@@ -68,6 +68,9 @@ class Solver {
   // After an unsatisfiable answer: the assumptions that cannot hold together; none if the formula has no model at all.
   const std::vector<Literal>& failed_assumptions() const { return failed_; }
 
+  // At most `count` of the open variables that took part in conflicts, the most active first.
+  std::vector<Variable> most_active(std::size_t count) const;
+
   const Statistics& statistics() const { return statistics_; }
   std::uint64_t counter_visits() const { return linear_.visits(); }
   std::uint32_t fixed_variables() const { return trail_.size_up_to(0) - 1; }
