@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
+import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 import bnnhw.data
 from bnnhw.model import load as load_model
@@ -18,8 +19,36 @@ from bnnhw.verify import formula as formulas
 from bnnhw.verify.check import ask
 from bnnhw.verify.formula import Formula, LinearConstraint
 
-RANDOM_NETWORKS = (("100,50,50,10", 0.8, 2), ("100,50,50,10", 0.0, 2), ("200,100,100,10", 0.8, 1))
-"""Layer sizes, share of zero weights and number of flips; each has queries that take MiniSatCS a second or so."""
+
+@dataclass(frozen=True)
+class RandomShape:
+    """A random network's layer sizes and share of zero weights, and how its input may change.
+
+    Either all of `free` randomly chosen inputs may, or at most `flips` of all.
+    """
+
+    sizes: tuple[int, ...]
+    zeros: float
+    free: int | None = None
+    flips: int | None = None
+
+    @property
+    def name(self) -> str:
+        change = f"free{self.free}" if self.flips is None else f"flips{self.flips}"
+        return f"{'-'.join(map(str, self.sizes))}-zeros{self.zeros:g}-{change}"
+
+
+_TINY, _SMALL, _MIDDLE = (100, 50, 50, 10), (200, 100, 100, 10), (400, 200, 100, 10)
+RANDOM_SHAPES = (
+    *(RandomShape(_TINY, zeros, free=free) for zeros in (0.0, 0.8) for free in (6, 10, 14)),
+    *(RandomShape(_SMALL, zeros, free=free) for zeros, free in ((0.0, 14), (0.8, 14), (0.8, 18), (0.8, 22))),
+    *(RandomShape(_MIDDLE, 0.8, free=free) for free in (14, 22)),
+    RandomShape((784, 500, 300, 10), 0.9, free=14),
+    RandomShape(_SMALL, 0.8, flips=1),
+    RandomShape(_MIDDLE, 0.8, flips=1),
+    *(RandomShape((784, 300, 100, 10), zeros, flips=1) for zeros in (0.0, 0.8)),
+)
+_CANDIDATE_INPUTS = 1000
 
 
 class Row(NamedTuple):
@@ -85,15 +114,35 @@ def from_opb_folder(folder: Path) -> Iterator[Query]:
         yield Query(folder.name, path.name.removesuffix(".gz"), opb.recognize(problem), problem)
 
 
-def from_generator(generator: Path, seeds: int) -> Iterator[Query]:
-    """Random networks: `generator` is run for each of RANDOM_NETWORKS and `seeds` seeds."""
-    for sizes, sparsity, flips in RANDOM_NETWORKS:
+def from_generator(path: Path, seeds: int) -> Iterator[Query]:
+    """Random networks made by the functions of the Python file `path`: all of RANDOM_SHAPES, `seeds` of each.
+
+    The question is asked at the input with the largest margin among a thousand random ones. Queries of one layout of
+    layers form a group.
+    """
+    spec = importlib.util.spec_from_file_location("random_networks", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is no Python file: give the generator of random networks")
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    for shape in RANDOM_SHAPES:
         for seed in range(seeds):
+            random = np.random.default_rng(seed)
+            network = generator.make_net(random, shape.sizes, shape.zeros)
+            generator.balance(random, network, shape.sizes[0], None)
+
+            def margin(point: np.ndarray, network: object = network) -> int:
+                rival, best = np.sort(generator.forward(network, point))[-2:]
+                return int(best - rival)
+
+            points = random.choice([-1, 1], size=(_CANDIDATE_INPUTS, shape.sizes[0]))
+            center = max(points, key=margin)
+            free = None if shape.free is None else random.choice(shape.sizes[0], shape.free, replace=False)
+            asked, _ = generator.query(network, center, shape.flips, free)
             with tempfile.NamedTemporaryFile("r", suffix=".rc") as file:
-                options = ["--sizes", sizes, "--sparsity", str(sparsity), "--k", str(flips), "--seed", str(seed)]
-                subprocess.run([sys.executable, str(generator), *options, "-o", file.name], check=True)
-                name = f"{sizes.replace(',', '-')}-zeros{sparsity}-flips{flips}-seed{seed}"
-                yield Query("random", name, _read_generated(file.read()))
+                asked.write(file.name)
+                group = f"random {'-'.join(map(str, shape.sizes))}"
+                yield Query(group, f"{shape.name}-seed{seed}", _read_generated(file.read()))
 
 
 def _read_generated(text: str) -> Formula:

@@ -97,9 +97,9 @@ def ratio_table(records: Sequence[Record]) -> str:
         lines += [f"### {group}: {len(ours)} queries, {decided} decided by {OURS}", ""]
         lines.append(
             f"| solver | decided | UNSAT, {MEDIUM}-{HARD:g} s | UNSAT, over {HARD:g} s | SAT | OPTIMUM "
-            f"| UNSAT, under {MEDIUM} s, with loading |"
+            f"| UNSAT, under {MEDIUM} s, with loading | all, with loading |"
         )
-        lines.append("|---|---|---|---|---|---|---|")
+        lines.append("|---|---|---|---|---|---|---|---|")
         for peer, theirs in summaries.items():
             if peer == OURS:
                 continue
@@ -109,6 +109,7 @@ def ratio_table(records: Sequence[Record]) -> str:
                     cells[_kind(answers[query], summary)].append((summary, ours[query]))
             count = sum(not summary.ended for summary in theirs.values())
             row = [_cell(cells[kind], kind == "easy") for kind in ("medium", "hard", "SAT", "OPTIMUM", "easy")]
+            row.append(_cell([pair for pairs in cells.values() for pair in pairs], True))
             lines.append(f"| {peer} | {count} of {len(theirs)} | {' | '.join(row)} |")
         lines.append("")
     lines.append(

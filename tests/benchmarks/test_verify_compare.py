@@ -166,7 +166,7 @@ def test_ratios_are_geometric_means_by_kind_of_query() -> None:
         *runs("nobody", [70.0], [70.0], "UNSAT"),
     ]
     rows = [line.split(" | ") for line in ratio_table(records).splitlines() if line.startswith("| minisatcs")]
-    assert rows[0] == ["| minisatcs", "4 of 5", "2.00 (1)", "40.00 (1)", "0.50 (1)", "-", "0.54 (1) |"]
+    assert rows[0] == ["| minisatcs", "4 of 5", "2.00 (1)", "40.00 (1)", "0.50 (1)", "-", "0.54 (1)", "1.94 (4) |"]
     assert rows[1][:4] == ["| minisatcs-eev", "3 of 5", "4.00 (1)", "60.00 (1, 1 not decided)"]
     assert rows[2] == ["| minisatcs, the better", *rows[0][1:]]
 

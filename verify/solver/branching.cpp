@@ -9,7 +9,8 @@
 // Near the root, where everything below pays for a poor decision, tightness only selects whom to try: both values are
 // propagated and the variable with the largest product of consequences is taken (Heule and van Maaren, "Look-ahead
 // based SAT solvers", Handbook of Satisfiability, 2009). A value that fails is decided at once, for the lemma. At most
-// a sixth of the work goes there; hard queries end in two thirds of the time, others gain little or nothing.
+// a sixth of the work goes there, and none before the first restart; hard queries end in two thirds of the time, others
+// gain little or nothing.
 #include <algorithm>
 #include <utility>
 
@@ -32,7 +33,7 @@ constexpr std::uint64_t lookahead_share = 6;
 void Solver::decide(std::uint32_t assumption_levels) {
   ++statistics_.decisions;
   const bool near_root = trail_.level() - assumption_levels < lookahead_levels;
-  const bool look = near_root && lookahead_work_ <= work() / lookahead_share;
+  const bool look = near_root && restarts_.past_warm_up() && lookahead_work_ <= work() / lookahead_share;
   const Literal choice = look ? look_ahead() : tightest(restarts_.focused() ? focused_horizon : 1);
   trail_.open_level();
   enqueue(choice, Reason());

@@ -72,14 +72,40 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
 
 // False if the formula is found contradictory.
 bool Solver::compile_linear() {
-  for (const Literal forced : linear_.compile(trail_, linear_head_)) {
-    if (trail_.value(forced) < 0) return contradiction();
-    if (!trail_.assigned(forced)) enqueue(forced, Reason());
+  for (const RewritingStep& step : linear_.compile(trail_, linear_head_, normalizer_, equal_, proof_ != nullptr)) {
+    if (!take(step)) return contradiction();
   }
   for (LinearSide side = 0; side < linear_.side_count(); ++side) {
     if (linear_.pending(side) && act(side).found) return contradiction();
   }
   return true;
+}
+
+// The two binary clauses of an equality are for the clauses that still have the replaced literal.
+bool Solver::take(const RewritingStep& step) {
+  switch (step.kind) {
+    case RewritingStep::Kind::rewritten:
+      if (proof_ != nullptr) proof_->rewritten(step.constraint, step.first, step.sum);
+      return true;
+    case RewritingStep::Kind::forced:
+      if (!trail_.assigned(step.first)) enqueue(step.first, Reason());
+      return trail_.value(step.first) > 0;
+    case RewritingStep::Kind::equal:
+    case RewritingStep::Kind::equal_sums:
+      break;
+  }
+  const bool opposites = step.second == ~step.first;
+  const Literal clauses[][2] = {{~step.first, step.second}, {step.first, ~step.second}};
+  for (const auto& clause : clauses) {
+    const Span<Literal> literals(clause, opposites ? 1 : 2);
+    if (step.kind == RewritingStep::Kind::equal) {
+      report_lemma(literals);
+    } else if (proof_ != nullptr) {
+      proof_->added_up(literals, step.constraint, step.other);
+    }
+    if (!opposites) clauses_.add_binary(clause[0], clause[1]);
+  }
+  return !opposites;
 }
 
 }  // namespace bnnhw::solver

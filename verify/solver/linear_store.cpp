@@ -13,8 +13,9 @@ constexpr std::uint32_t arming_halvings = 3;
 
 }  // namespace
 
-void LinearStore::add(Literal out, const LinearSum& sum) {
+void LinearStore::add(std::uint32_t number, Literal out, const LinearSum& sum) {
   Constraint constraint;
+  constraint.number = number;
   constraint.begin = static_cast<std::uint32_t>(literals_.size());
   constraint.size = static_cast<std::uint32_t>(sum.literals.size());
   constraint.bound = static_cast<std::int32_t>(sum.bound);
@@ -28,65 +29,6 @@ void LinearStore::add(Literal out, const LinearSum& sum) {
   }
   constraints_.push_back(constraint);
   compiled_ = false;
-}
-
-std::vector<Literal> LinearStore::compile(const Trail& trail, std::uint32_t counted) {
-  std::vector<Literal> forced = substitute(trail, counted);
-  lay_out_occurrences(2 * trail.variable_count());
-  start_counters();
-  compiled_ = true;
-  return forced;
-}
-
-std::vector<Literal> LinearStore::substitute(const Trail& trail, std::uint32_t counted) {
-  std::vector<Literal> forced;
-  const auto counted_value = [&trail, counted](Literal literal) {
-    const bool is_counted = trail.assigned(literal) && trail.position_of(literal.variable()) < counted;
-    return is_counted ? trail.value(literal) : 0;
-  };
-  std::size_t kept = 0;
-  std::uint32_t literal_end = 0;
-  std::uint32_t weight_end = 0;
-  for (Constraint constraint : constraints_) {
-    const bool weighted = constraint.weights_begin != unit_weights;
-    const std::uint32_t begin = literal_end;
-    const std::uint32_t weights_begin = weight_end;
-    for (std::uint32_t i = 0; i < constraint.size; ++i) {
-      const Literal literal = literals_[constraint.begin + i];
-      const std::int32_t weight = this->weight(constraint, i);
-      const int value = counted_value(literal);
-      if (value == 0) {
-        literals_[literal_end++] = literal;
-        if (weighted) weights_[weight_end++] = weight;
-      } else {
-        constraint.total -= weight;
-        if (value > 0) constraint.bound -= weight;
-      }
-    }
-    const bool always = constraint.bound <= 0;
-    if (always || constraint.total < constraint.bound) {
-      forced.push_back(always ? constraint.out : ~constraint.out);
-      literal_end = begin;
-      weight_end = weights_begin;
-      continue;
-    }
-    constraint.begin = begin;
-    constraint.size = literal_end - begin;
-    if (weighted && weights_[weights_begin] == 1) {
-      constraint.weights_begin = unit_weights;
-      constraint.max_weight = 1;
-      weight_end = weights_begin;
-    } else if (weighted) {
-      constraint.weights_begin = weights_begin;
-      constraint.max_weight = weights_[weights_begin];
-    }
-    constraint.out_state = counted_value(constraint.out);
-    constraints_[kept++] = constraint;
-  }
-  constraints_.resize(kept);
-  literals_.resize(literal_end);
-  weights_.resize(weight_end);
-  return forced;
 }
 
 void LinearStore::lay_out_occurrences(std::size_t literal_count) {

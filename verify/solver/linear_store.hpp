@@ -11,12 +11,13 @@
 // whether anything can happen: almost all of the millions of visits a second end there. Literals are counted when
 // they are taken off the propagation queue and uncounted, exactly, when they are backtracked. Each literal's
 // occurrences lie contiguous in one array that is rebuilt at level 0, where fixed literals and decided constraints
-// disappear.
+// disappear and equal literals become one (linear_rewriting.cpp).
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "equivalent_literals.hpp"
 #include "linear_normal_form.hpp"
 #include "literal.hpp"
 #include "trail.hpp"
@@ -26,9 +27,31 @@ namespace bnnhw::solver {
 // Side index: 2 * constraint + (0 or 1).
 using LinearSide = std::uint32_t;
 
+// What rewriting the constraints at level 0 found, in an order in which each follows from the steps before it.
+struct RewritingStep {
+  enum class Kind : std::uint8_t {
+    // `constraint` now reads first <-> sum; the sum is only filled in if it was asked for.
+    rewritten,
+    // first holds, by `constraint`, which is gone.
+    forced,
+    // first <-> second, by `constraint`, which is gone.
+    equal,
+    // first <-> second, since `constraint`, which is gone, and `other` have the same sum but for the sign.
+    equal_sums,
+  };
+  Kind kind;
+  std::uint32_t constraint;
+  Literal first;
+  Literal second{};
+  std::uint32_t other = 0;
+  LinearSum sum{};
+};
+
 class LinearStore {
  public:
   struct Constraint {
+    // Counts what the caller has added.
+    std::uint32_t number = 0;
     std::uint32_t begin = 0;
     std::uint32_t size = 0;
     std::uint32_t weights_begin = unit_weights;
@@ -52,15 +75,16 @@ class LinearStore {
     return literals_.size() + literals < max_reason_index && 2 * (constraints_.size() + 1) < max_reason_index;
   }
   // The sum is in normal form and neither always nor never satisfied.
-  void add(Literal out, const LinearSum& sum);
+  void add(std::uint32_t number, Literal out, const LinearSum& sum);
 
   // New or changed constraints wait for compile() before propagation may go on.
   bool compiled() const { return compiled_; }
   void require_compile() { compiled_ = false; }
 
-  // At level 0, with exactly the first `counted` literals of the trail counted: substitutes those, drops decided
-  // constraints and lays out occurrences and counters anew. Literals that decided constraints force are returned.
-  std::vector<Literal> compile(const Trail& trail, std::uint32_t counted);
+  // At level 0, with exactly the first `counted` literals of the trail counted: rewrites the constraints and lays out
+  // occurrences and counters anew. The equalities found are in `equal` already.
+  std::vector<RewritingStep> compile(const Trail& trail, std::uint32_t counted, LinearNormalizer& normalizer,
+                                     EquivalentLiterals& equal, bool with_sums = false);
   // May this side act as it stands? To be asked of every side once after compiling.
   bool pending(LinearSide side) const { return counters_[side] < 0; }
 
@@ -116,7 +140,11 @@ class LinearStore {
     std::uint32_t end = 0;
   };
 
-  std::vector<Literal> substitute(const Trail& trail, std::uint32_t counted);
+  // linear_rewriting.cpp
+  struct Rewriting;
+  void rewrite(Rewriting& rewriting);
+  bool substitute(Rewriting& rewriting, Constraint& constraint) const;
+
   void lay_out_occurrences(std::size_t literal_count);
   void start_counters();
 

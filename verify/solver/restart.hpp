@@ -5,7 +5,8 @@
 // Simon, "Predicting learnt clauses quality", IJCAI 2009). The long mode, good for finding models, follows Luby's
 // sequence with a large unit (Luby, Sinclair and Zuckerman, "Optimal speedup of Las Vegas algorithms", 1993). Focused
 // alone needed up to 20 per cent less for network queries with no counterexample, but twice the conflicts, and many
-// more time-outs, for those with one.
+// more time-outs, for those with one. One restart comes in any case, when a query has just proved not to be trivial:
+// what is done near the root (probing, look-ahead) pays from then on.
 #pragma once
 
 #include <cstdint>
@@ -45,11 +46,13 @@ class RestartPolicy {
   }
 
   bool due() const {
+    if (past_warm_up() && conflicts_ - conflicts_since_restart_ < warm_up) return true;
     if (long_mode_) return conflicts_since_restart_ >= luby_unit * luby(luby_index_);
     return conflicts_since_restart_ >= shortest_run && fast_.value() > margin * slow_.value();
   }
 
   bool focused() const { return !long_mode_; }
+  bool past_warm_up() const { return conflicts_ >= warm_up; }
 
   void restarted() {
     conflicts_since_restart_ = 0;
@@ -69,6 +72,7 @@ class RestartPolicy {
   }
 
  private:
+  static constexpr std::uint64_t warm_up = 100;
   static constexpr std::uint64_t shortest_run = 10;
   static constexpr double margin = 1.10;
   static constexpr std::uint64_t luby_unit = 1000;

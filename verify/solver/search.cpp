@@ -56,7 +56,7 @@ Outcome Solver::search(Span<Literal> assumptions, const Limits& limits, const St
     if (restarts_.due()) {
       ++statistics_.restarts;
       restarts_.restarted();
-      const bool probe_now = probing_pending_ && statistics_.conflicts >= conflicts_before_probing;
+      const bool probe_now = probing_pending_ && restarts_.past_warm_up();
       const bool simplify_now = statistics_.conflicts >= next_simplification_;
       if (probe_now || simplify_now) {
         backtrack(0);

@@ -20,6 +20,7 @@ Variable Solver::new_variables(std::uint32_t count) {
     clauses_.add_variable();
     normalizer_.add_variable();
     linear_.add_variable();
+    equal_.add_variable();
     heap_.add_variable();
     heap_.insert(first + i);
     marks_.push_back(Mark::none);
@@ -63,6 +64,7 @@ void Solver::add_clause(Span<Literal> literals) {
 
 void Solver::add_at_least(Literal out, Span<Literal> literals, Span<std::int32_t> weights, std::int64_t bound) {
   const LinearSum& sum = normalizer_.normalize(literals, weights, bound, trail_);
+  const std::uint32_t number = linear_count_++;
   if (!consistent_) return;
   if (sum.always() || sum.never()) {
     const Literal unit = sum.always() ? out : ~out;
@@ -72,7 +74,7 @@ void Solver::add_at_least(Literal out, Span<Literal> literals, Span<std::int32_t
   if (!linear_.fits(sum.literals.size())) {
     throw std::length_error("the linear constraints exceed 2^30 literals or 2^29 constraints");
   }
-  linear_.add(out, sum);
+  linear_.add(number, out, sum);
 }
 
 std::vector<Variable> Solver::most_active(std::size_t count) const {
@@ -89,7 +91,7 @@ std::vector<Variable> Solver::most_active(std::size_t count) const {
 
 std::size_t Solver::memory_bytes() const {
   return trail_.memory_bytes() + clauses_.memory_bytes() + normalizer_.memory_bytes() + linear_.memory_bytes() +
-         heap_.memory_bytes() + marks_.capacity() + model_.capacity() +
+         equal_.memory_bytes() + heap_.memory_bytes() + marks_.capacity() + model_.capacity() +
          (learned_.capacity() + level_stamps_.capacity() + literal_stamps_.capacity()) * sizeof(std::uint32_t);
 }
 

@@ -3,7 +3,7 @@
 // clauses costs 50 to 1000 times more per conflict than counting, so neurons stay constraints; lemmas are clauses.
 //
 // One file per technique: clause_propagation.cpp, linear_propagation.cpp (with explanations), conflict_analysis.cpp,
-// branching.cpp, clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the
+// linear_rewriting.cpp, branching.cpp, clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the
 // formula in.
 #pragma once
 
@@ -13,6 +13,7 @@
 
 #include "clause_database.hpp"
 #include "decision_heap.hpp"
+#include "equivalent_literals.hpp"
 #include "limits.hpp"
 #include "linear_normal_form.hpp"
 #include "linear_store.hpp"
@@ -94,6 +95,7 @@ class Solver {
   Conflict act(LinearSide side);
   void explain(LinearSide side, Literal forced, std::vector<Literal>& explanation);
   bool compile_linear();
+  bool take(const RewritingStep& step);
 
   // conflict_analysis.cpp
   void analyze(const Conflict& conflict);
@@ -139,7 +141,6 @@ class Solver {
   static constexpr std::uint64_t work_per_poll = 1u << 14;
   static constexpr std::uint64_t first_reduction = 500;
   static constexpr std::uint64_t reduction_step = 10;
-  static constexpr std::uint64_t conflicts_before_probing = 200;
   static constexpr std::uint64_t conflicts_between_simplifications = 2000;
 
   // A copy: two pointers that need no second load.
@@ -148,6 +149,8 @@ class Solver {
   ClauseDatabase clauses_;
   LinearNormalizer normalizer_;
   LinearStore linear_;
+  std::uint32_t linear_count_ = 0;
+  EquivalentLiterals equal_;
   DecisionHeap heap_;
   RestartPolicy restarts_;
   Random random_;

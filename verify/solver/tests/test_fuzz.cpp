@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <numeric>
 #include <vector>
 
 #include "check.hpp"
@@ -62,38 +63,44 @@ class RupChecker : public ProofSink {
   void add(const std::vector<Literal>& clause) { clauses_.push_back(clause); }
 
   void add(const Linear& linear) {
-    // out -> sum >= bound: the premise gets the weight that makes it vacuous. Coefficients per variable first.
-    for (const bool lower : {true, false}) {
-      std::vector<std::int64_t> coefficient(variables_ + 1, 0);
-      std::int64_t bound = lower ? linear.bound : 1 - linear.bound;
-      std::int64_t least = 0;
-      for (std::size_t i = 0; i < linear.literals.size(); ++i) {
-        std::int64_t weight = linear.weights.empty() ? 1 : linear.weights[i];
-        if (!lower) weight = -weight;
-        const Literal literal = linear.literals[i];
-        if (literal.negative()) bound -= weight;
-        coefficient[literal.variable()] += literal.negative() ? -weight : weight;
-      }
-      for (const std::int64_t c : coefficient) least += std::min<std::int64_t>(c, 0);
-      Inequality inequality;
-      inequality.bound = bound;
-      const Literal impossible = lower ? ~linear.out : linear.out;
-      if (bound > least) add_term(inequality, impossible, bound - least);
-      for (Variable variable = 1; variable <= variables_; ++variable) {
-        if (coefficient[variable] > 0) add_term(inequality, Literal::of(variable, false), coefficient[variable]);
-        if (coefficient[variable] < 0) {
-          inequality.bound -= coefficient[variable];
-          add_term(inequality, Literal::of(variable, true), -coefficient[variable]);
-        }
-      }
-      inequalities_.push_back(inequality);
-    }
+    constraints_.push_back(linear);
+    for (const bool lower : {true, false}) inequalities_.push_back(half(linear, lower));
   }
 
   void learned(Span<Literal> clause) override {
     CHECK(refutes(clause));
     clauses_.emplace_back(clause.begin(), clause.end());
     ++lemmas;
+  }
+
+  void rewritten(std::uint32_t constraint, Literal out, const LinearSum& sum) override {
+    const Linear now{out, sum.literals, sum.weights, sum.bound};
+    CHECK(refutes({}) || renamed(constraints_.at(constraint)) == renamed(now));
+    constraints_[constraint] = now;
+    for (const bool lower : {true, false}) inequalities_.push_back(half(now, lower));
+    ++rewritings;
+  }
+
+  void added_up(Span<Literal> clause, std::uint32_t first, std::uint32_t second) override {
+    const Reified left = renamed(constraints_.at(first));
+    const Reified right = renamed(constraints_.at(second));
+    const std::vector<Literal> name = names();
+    std::vector<Literal> named;
+    for (const Literal literal : clause) named.push_back(named_by(name, literal));
+    const bool follows = [&] {
+      for (const Reified& one : {left, left.negated()}) {
+        for (const Reified& other : {right, right.negated()}) {
+          if (one.coefficient != other.coefficient || one.bound != other.bound) continue;
+          const std::vector<Literal> wanted{~one.out, other.out};
+          if (std::is_permutation(named.begin(), named.end(), wanted.begin(), wanted.end())) return true;
+          if (clause.size == 1 && wanted[0] == named[0] && wanted[1] == named[0]) return true;
+        }
+      }
+      return false;
+    }();
+    CHECK(refutes({}) || follows);
+    clauses_.emplace_back(clause.begin(), clause.end());
+    ++sums;
   }
 
   void deleted(Span<Literal> clause) override {
@@ -113,8 +120,124 @@ class RupChecker : public ProofSink {
 
   std::size_t lemmas = 0;
   std::size_t deletions = 0;
+  std::size_t rewritings = 0;
+  std::size_t sums = 0;
 
  private:
+  // out <-> sum over all variables of coefficient * variable >= bound.
+  struct Reified {
+    Literal out;
+    std::vector<std::int64_t> coefficient;
+    std::int64_t bound = 0;
+
+    bool operator==(const Reified& other) const {
+      return out == other.out && coefficient == other.coefficient && bound == other.bound;
+    }
+    Reified negated() const {
+      Reified result{~out, coefficient, 1 - bound};
+      for (std::int64_t& c : result.coefficient) c = -c;
+      return result;
+    }
+  };
+
+  Reified reified(const Linear& linear) const {
+    Reified result{linear.out, std::vector<std::int64_t>(variables_ + 1, 0), linear.bound};
+    for (std::size_t i = 0; i < linear.literals.size(); ++i) {
+      const std::int64_t weight = linear.weights.empty() ? 1 : linear.weights[i];
+      const Literal literal = linear.literals[i];
+      if (literal.negative()) result.bound -= weight;
+      result.coefficient[literal.variable()] += literal.negative() ? -weight : weight;
+    }
+    return result;
+  }
+
+  // out -> sum >= bound: the premise gets the weight that makes it vacuous.
+  Inequality half(const Linear& linear, bool lower) const {
+    const Reified positive = reified(linear);
+    const Reified side = lower ? positive : positive.negated();
+    std::int64_t least = 0;
+    for (const std::int64_t c : side.coefficient) least += std::min<std::int64_t>(c, 0);
+    Inequality inequality;
+    inequality.bound = side.bound;
+    if (side.bound > least) add_term(inequality, ~side.out, side.bound - least);
+    for (Variable variable = 0; variable <= variables_; ++variable) {
+      const std::int64_t c = side.coefficient[variable];
+      if (c > 0) add_term(inequality, Literal::of(variable, false), c);
+      if (c < 0) {
+        inequality.bound -= c;
+        add_term(inequality, Literal::of(variable, true), -c);
+      }
+    }
+    return inequality;
+  }
+
+  // The constraint over the lowest literal of each class that the known binary clauses make equal, without fixed
+  // literals, divided by the common weight.
+  Reified renamed(const Linear& linear) const {
+    std::vector<int> value(2 * (variables_ + 1), 0);
+    propagate(value);
+    const std::vector<Literal> name = names();
+    Linear now = linear;
+    now.out = named_by(name, linear.out);
+    for (Literal& literal : now.literals) {
+      literal = named_by(name, literal);
+      if (value[literal.code] != 0) literal = value[literal.code] > 0 ? true_literal : ~true_literal;
+    }
+    Reified result = reified(now);
+    result.bound -= result.coefficient[0];
+    result.coefficient[0] = 0;
+    std::int64_t divisor = 0;
+    std::int64_t least = 0;
+    std::int64_t most = 0;
+    for (const std::int64_t c : result.coefficient) {
+      divisor = std::gcd(divisor, c);
+      (c < 0 ? least : most) += c;
+    }
+    if (result.bound <= least || result.bound > most) {
+      const bool always = result.bound <= least;
+      return Reified{result.out, std::vector<std::int64_t>(variables_ + 1, 0), always ? 0 : 1};
+    }
+    for (std::int64_t& c : result.coefficient) c /= divisor;
+    // Rounded up, also below zero.
+    result.bound = result.bound >= 0 ? (result.bound + divisor - 1) / divisor : -(-result.bound / divisor);
+    return result;
+  }
+
+  static Literal named_by(const std::vector<Literal>& name, Literal literal) {
+    return Literal{name[literal.variable()].code ^ (literal.code & 1u)};
+  }
+
+  std::vector<Literal> names() const {
+    std::vector<Literal> name;
+    for (Variable variable = 0; variable <= variables_; ++variable) name.push_back(Literal::positive(variable));
+    const auto implies = [this](Literal from, Literal to) {
+      return std::any_of(clauses_.begin(), clauses_.end(), [from, to](const std::vector<Literal>& clause) {
+        return clause.size() == 2 &&
+               ((clause[0] == ~from && clause[1] == to) || (clause[1] == ~from && clause[0] == to));
+      });
+    };
+    const auto lower = [&name](Variable variable, Literal candidate) {
+      if (candidate.variable() >= name[variable].variable()) return false;
+      name[variable] = candidate;
+      return true;
+    };
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (Variable one = 1; one <= variables_; ++one) {
+        for (Variable two = 1; two < one; ++two) {
+          for (const std::uint32_t sign : {0u, 1u}) {
+            const Literal left = Literal::positive(one);
+            const Literal right{Literal::positive(two).code ^ sign};
+            if (!implies(left, right) || !implies(right, left)) continue;
+            changed = lower(one, Literal{name[two].code ^ sign}) || changed;
+            changed = lower(two, Literal{name[one].code ^ sign}) || changed;
+          }
+        }
+      }
+    }
+    return name;
+  }
+
   static void add_term(Inequality& inequality, Literal literal, std::int64_t weight) {
     inequality.literals.push_back(literal);
     inequality.weights.push_back(weight);
@@ -122,15 +245,23 @@ class RupChecker : public ProofSink {
 
   bool refutes(Span<Literal> clause) const {
     std::vector<int> value(2 * (variables_ + 1), 0);
+    value[true_literal.code] = 1;
+    value[(~true_literal).code] = -1;
+    for (const Literal literal : clause) {
+      if (value[literal.code] > 0) return true;
+      value[literal.code] = -1;
+      value[(~literal).code] = 1;
+    }
+    return !propagate(value);
+  }
+
+  // False at a conflict.
+  bool propagate(std::vector<int>& value) const {
     const auto assign = [&value](Literal literal) {
       value[literal.code] = 1;
       value[(~literal).code] = -1;
     };
     assign(true_literal);
-    for (const Literal literal : clause) {
-      if (value[literal.code] > 0) return true;
-      assign(~literal);
-    }
     bool changed = true;
     while (changed) {
       changed = false;
@@ -146,7 +277,7 @@ class RupChecker : public ProofSink {
           }
         }
         if (satisfied || free > 1) continue;
-        if (free == 0) return true;
+        if (free == 0) return false;
         assign(open);
         changed = true;
       }
@@ -155,7 +286,7 @@ class RupChecker : public ProofSink {
         for (std::size_t i = 0; i < inequality.literals.size(); ++i) {
           if (value[inequality.literals[i].code] >= 0) slack += inequality.weights[i];
         }
-        if (slack < 0) return true;
+        if (slack < 0) return false;
         for (std::size_t i = 0; i < inequality.literals.size(); ++i) {
           if (value[inequality.literals[i].code] == 0 && inequality.weights[i] > slack) {
             assign(inequality.literals[i]);
@@ -164,12 +295,14 @@ class RupChecker : public ProofSink {
         }
       }
     }
-    return false;
+    return true;
   }
 
   Variable variables_;
   std::vector<std::vector<Literal>> clauses_;
   std::vector<Inequality> inequalities_;
+  // As they read now.
+  std::vector<Linear> constraints_;
 };
 
 class Fuzzer {
@@ -189,11 +322,14 @@ class Fuzzer {
     return literals;
   }
 
-  // Duplicates, opposites, the output among the literals, zero and negative weights, trivial bounds: all come up.
+  // Duplicates, opposites, the output among the literals, zero and negative weights, trivial bounds, an earlier sum or
+  // its opposite again, outputs that are a literal: all come up.
   Linear linear(const Formula& formula) {
     Linear result;
     result.out = below(6) == 0 ? true_literal : literal(formula);
-    const std::size_t size = below(10);
+    const std::size_t kind = below(8);
+    if (kind == 0 && !formula.constraints.empty()) return with_sum_of(formula, result.out);
+    const std::size_t size = kind == 1 ? 1 : below(10);
     const bool weighted = below(2) == 0;
     std::int64_t most = 0;
     for (std::size_t i = 0; i < size; ++i) {
@@ -207,6 +343,19 @@ class Fuzzer {
   }
 
  private:
+  Linear with_sum_of(const Formula& formula, Literal out) {
+    Linear result = formula.constraints[below(formula.constraints.size())];
+    result.out = out;
+    if (random_.coin()) return result;
+    std::int64_t total = 0;
+    for (std::size_t i = 0; i < result.literals.size(); ++i) {
+      total += result.weights.empty() ? 1 : result.weights[i];
+      result.literals[i] = ~result.literals[i];
+    }
+    result.bound = total - result.bound + 1;
+    return result;
+  }
+
   Random random_;
 };
 
@@ -250,6 +399,8 @@ void random_formulas_agree_with_brute_force() {
   std::size_t sat = 0;
   std::size_t unsat = 0;
   std::size_t lemmas = 0;
+  std::size_t rewritings = 0;
+  std::size_t sums = 0;
   for (std::size_t round = 0; round < 3000; ++round) {
     Formula formula;
     formula.variables = static_cast<Variable>(2 + fuzzer.below(9));
@@ -280,9 +431,12 @@ void random_formulas_agree_with_brute_force() {
       }
     }
     lemmas += checker.lemmas;
+    rewritings += checker.rewritings;
+    sums += checker.sums;
   }
-  std::printf("brute force: %zu sat, %zu unsat, %zu lemmas checked\n", sat, unsat, lemmas);
-  CHECK(sat > 2000 && unsat > 2000 && lemmas > 2000);
+  std::printf("brute force: %zu sat, %zu unsat; checked %zu lemmas, %zu rewritings, %zu sums\n", sat, unsat, lemmas,
+              rewritings, sums);
+  CHECK(sat > 2000 && unsat > 2000 && lemmas > 2000 && rewritings > 300 && sums > 100);
 }
 
 // Searches with restarts, probing, reductions and garbage collection, every step of their proofs checked: one layer of

@@ -8,12 +8,14 @@
 #include "check.hpp"
 #include "clause_arena.hpp"
 #include "decision_heap.hpp"
+#include "equivalent_literals.hpp"
 #include "linear_normal_form.hpp"
 #include "linear_store.hpp"
 #include "literal.hpp"
 #include "literal_scan.hpp"
 #include "random.hpp"
 #include "restart.hpp"
+#include "solver.hpp"
 #include "trail.hpp"
 
 using namespace bnnhw::solver;
@@ -84,9 +86,13 @@ void every_literal_scan_gives_the_portable_answer() {
 void tightness_sums_what_each_side_has_left() {
   LinearStore store;
   Trail trail;
+  LinearNormalizer normalizer;
+  EquivalentLiterals equal;
   for (int i = 0; i < 6; ++i) {
     store.add_variable();
     trail.add_variable();
+    normalizer.add_variable();
+    equal.add_variable();
   }
   // out 1 <-> at least two of 2, 3, 4: either side loses two units before its premise is impossible.
   LinearSum sum;
@@ -96,8 +102,8 @@ void tightness_sums_what_each_side_has_left() {
   }
   sum.bound = 2;
   sum.total = 3;
-  store.add(Literal::from_dimacs(1), sum);
-  store.compile(trail, 0);
+  store.add(0, Literal::from_dimacs(1), sum);
+  store.compile(trail, 0, normalizer, equal);
   const auto tightness = [&store](std::int32_t number) { return store.tightness(Literal::from_dimacs(number)); };
   CHECK(tightness(2) > 0 && tightness(2) == tightness(-2) && tightness(2) == tightness(-3));
   CHECK(tightness(1) == 8 * tightness(2) && tightness(-1) == tightness(1) && tightness(5) == 0);
@@ -106,6 +112,49 @@ void tightness_sums_what_each_side_has_left() {
   CHECK(tightness(-2) == 2 * before && tightness(2) == before);
   store.count(Literal::from_dimacs(-1));
   CHECK(tightness(-2) == 0 && tightness(2) > before);
+}
+
+// Neurons that are one input or its negation vanish from the next layer's sums, and so does what they cancel.
+void equal_literals_become_one_and_cancel() {
+  Solver solver;
+  solver.new_variables(9);
+  const auto literal = [](std::int32_t number) { return Literal::from_dimacs(number); };
+  const auto add = [&](std::int32_t out, std::vector<std::int32_t> numbers, std::int64_t bound) {
+    std::vector<Literal> literals;
+    for (const std::int32_t number : numbers) literals.push_back(literal(number));
+    solver.add_at_least(literal(out), literals, {}, bound);
+  };
+  add(3, {1}, 1);
+  add(4, {-1}, 1);
+  add(5, {1, 2}, 2);
+  add(6, {-1, -2}, 1);
+  // 3 + 4 is always 1, and 5 + 6 as well, so 7 is 2 and 8 is true.
+  add(7, {3, 4, 2}, 2);
+  add(8, {5, 6, 9}, 1);
+  const std::vector<Literal> contradictory{literal(7), literal(-2)};
+  CHECK(solver.solve(contradictory, Limits{}).status == Status::unsatisfiable);
+  CHECK(solver.failed_assumptions().size() == 2);
+  const std::vector<Literal> eight{literal(-8)};
+  CHECK(solver.solve(eight, Limits{}).status == Status::unsatisfiable);
+  CHECK(solver.statistics().conflicts == 0);
+  CHECK(solver.solve({}, Limits{}).status == Status::satisfiable);
+  const auto value = [&solver](std::int32_t number) { return solver.model()[static_cast<std::size_t>(number)]; };
+  CHECK(value(3) == value(1) && value(4) != value(1) && value(6) != value(5) && value(7) == value(2));
+  CHECK(value(8) == 1);
+}
+
+void equivalence_classes_carry_signs() {
+  EquivalentLiterals equal;
+  for (int i = 0; i < 6; ++i) equal.add_variable();
+  const auto literal = [](std::int32_t number) { return Literal::from_dimacs(number); };
+  equal.merge(literal(5), literal(-4));
+  equal.merge(literal(3), literal(-2));
+  equal.merge(literal(-5), literal(3));
+  CHECK(equal.representative(literal(5)) == literal(2) && equal.representative(literal(4)) == literal(-2));
+  CHECK(equal.representative(literal(-3)) == literal(2) && equal.representative(literal(1)) == literal(1));
+  equal.merge(literal(2), literal(5));
+  equal.merge(literal(2), literal(-5));
+  CHECK(equal.representative(literal(2)) == literal(2) && equal.representative(literal(5)) == literal(2));
 }
 
 void arena_keeps_clauses_and_marks_when_copied() {
@@ -243,13 +292,15 @@ void counters_equal_their_definition() {
   for (int round = 0; round < 300; ++round) {
     Trail trail;
     LinearNormalizer normalizer;
+    EquivalentLiterals equal;
     LinearStore store;
     for (Variable variable = 0; variable < count; ++variable) {
+      equal.add_variable();
       trail.add_variable();
       normalizer.add_variable();
       store.add_variable();
     }
-    for (int constraint = 0; constraint < 8; ++constraint) {
+    for (std::uint32_t constraint = 0; constraint < 8; ++constraint) {
       std::vector<Literal> literals;
       std::vector<std::int32_t> weights;
       for (int i = 0; i < 7; ++i) {
@@ -259,9 +310,9 @@ void counters_equal_their_definition() {
       const auto bound = static_cast<std::int64_t>(random.next() % 9);
       const LinearSum& sum = normalizer.normalize(literals, weights, bound, trail);
       const Literal out = Literal::of(static_cast<Variable>(random.next() % count), random.coin());
-      if (!sum.always() && !sum.never()) store.add(out, sum);
+      if (!sum.always() && !sum.never()) store.add(constraint, out, sum);
     }
-    CHECK(store.compile(trail, 0).empty());
+    store.compile(trail, 0, normalizer, equal);
     const auto check_slacks = [&store, &trail]() {
       for (LinearSide side = 0; side < store.side_count(); ++side) {
         const LinearStore::Constraint& constraint = store.constraint(side);
@@ -293,6 +344,8 @@ int main() {
   literals_keep_their_number_and_sign();
   every_literal_scan_gives_the_portable_answer();
   tightness_sums_what_each_side_has_left();
+  equal_literals_become_one_and_cancel();
+  equivalence_classes_carry_signs();
   arena_keeps_clauses_and_marks_when_copied();
   heap_pops_by_activity_and_breaks_ties_by_number();
   moving_average_starts_unbiased();
