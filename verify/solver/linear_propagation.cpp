@@ -56,17 +56,15 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
   const std::size_t start = explanation.size();
   explanation.resize(start + constraint.size + LiteralScan::room);
   Literal* end = explanation.data() + start;
-  if (constraint.weights_begin == LinearStore::unit_weights) {
-    end = scan_.falsified(literals, constraint.size, side & 1u, falsified_at, root_size, before, missing, end);
-  } else {
-    for (std::uint32_t i = 0; missing > 0; ++i) {
-      const Literal literal = linear_.literal(constraint, side, i);
-      const std::uint32_t position = falsified_at[literal.code];
-      if (position >= before) continue;
-      if (position >= root_size) *end++ = literal;
-      missing -= linear_.weight(constraint, i);
-    }
+  for (std::uint32_t i = 0; missing > 0 && i < constraint.heavy; ++i) {
+    const Literal literal = linear_.literal(constraint, side, i);
+    const std::uint32_t position = falsified_at[literal.code];
+    if (position >= before) continue;
+    if (position >= root_size) *end++ = literal;
+    missing -= linear_.weight(constraint, i);
   }
+  end = scan_.falsified(literals + constraint.heavy, constraint.size - constraint.heavy, side & 1u, falsified_at,
+                        root_size, before, missing, end);
   explanation.resize(static_cast<std::size_t>(end - explanation.data()));
 }
 

@@ -10,6 +10,7 @@
 //
 // Constraints are taken in order, so that what one layer shows is there for the next in the same pass.
 #include <algorithm>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 
@@ -202,9 +203,12 @@ bool LinearStore::substitute(Rewriting& rewriting, Constraint& constraint) const
   constraint.size = static_cast<std::uint32_t>(literals.size() - begin);
   constraint.weights_begin = unit_weights;
   constraint.max_weight = 1;
+  constraint.heavy = 0;
   if (weights.size() > weights_begin) {
     constraint.weights_begin = static_cast<std::uint32_t>(weights_begin);
     constraint.max_weight = weights[weights_begin];
+    const auto first = weights.begin() + static_cast<std::ptrdiff_t>(weights_begin);
+    constraint.heavy = static_cast<std::uint32_t>(std::lower_bound(first, weights.end(), 1, std::greater<>()) - first);
   }
   constraint.out_state = rewriting.counted_value(constraint.out);
   return renamed || constraint.out != before.out;

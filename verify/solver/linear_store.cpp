@@ -172,10 +172,10 @@ std::uint64_t LinearStore::tightness(Literal literal) const {
 }
 
 std::int32_t LinearStore::weight_of(const Constraint& constraint, LinearSide side, Literal forced) const {
-  if (constraint.weights_begin == unit_weights) return 1;
-  std::uint32_t index = 0;
-  while (literal(constraint, side, index) != forced) ++index;
-  return weight(constraint, index);
+  for (std::uint32_t i = 0; i < constraint.heavy; ++i) {
+    if (literal(constraint, side, i) == forced) return weight(constraint, i);
+  }
+  return 1;
 }
 
 std::size_t LinearStore::memory_bytes() const {

@@ -58,6 +58,8 @@ class LinearStore {
     std::int32_t bound = 0;
     std::int32_t total = 0;
     std::int32_t max_weight = 1;
+    // How many literals, the first ones, weigh more than 1.
+    std::uint32_t heavy = 0;
     Literal out;
     // The counted value of out: +1, -1 or 0.
     std::int32_t out_state = 0;
