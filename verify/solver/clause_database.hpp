@@ -19,11 +19,9 @@ struct Watch {
 
 class ClauseDatabase {
  public:
-  void add_variable() {
-    implications.emplace_back();
-    implications.emplace_back();
-    watches.emplace_back();
-    watches.emplace_back();
+  void add_variables(std::size_t count) {
+    implications.resize(implications.size() + 2 * count);
+    watches.resize(watches.size() + 2 * count);
   }
 
   void add_binary(Literal first, Literal second) {

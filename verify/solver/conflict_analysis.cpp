@@ -175,7 +175,7 @@ bool Solver::redundant(Literal literal, std::uint32_t depth) {
       const std::size_t end = explanation_stack_.size();
       implied = true;
       for (std::size_t i = begin; implied && i < end; ++i) implied = redundant(~explanation_stack_[i], depth + 1);
-      explanation_stack_.resize(begin);
+      explanation_stack_.cut_to(begin);
       break;
     }
     case Reason::Kind::none:

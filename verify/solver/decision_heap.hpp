@@ -13,10 +13,10 @@ namespace bnnhw::solver {
 
 class DecisionHeap {
  public:
-  void add_variable() {
-    activity_.push_back(0.0);
-    weight_.push_back(1.0);
-    slot_.push_back(absent);
+  void add_variables(std::size_t count) {
+    activity_.resize(activity_.size() + count, 0.0);
+    weight_.resize(weight_.size() + count, 1.0);
+    slot_.resize(slot_.size() + count, absent);
   }
 
   bool empty() const { return heap_.empty(); }

@@ -13,7 +13,9 @@ namespace bnnhw::solver {
 
 class EquivalentLiterals {
  public:
-  void add_variable() { parent_.push_back(Literal::positive(static_cast<Variable>(parent_.size()))); }
+  void add_variables(std::size_t count) {
+    for (; count > 0; --count) parent_.push_back(Literal::positive(static_cast<Variable>(parent_.size())));
+  }
 
   Literal representative(Literal literal) {
     const Variable variable = literal.variable();

@@ -27,9 +27,9 @@ struct LinearSum {
 
 class LinearNormalizer {
  public:
-  void add_variable() {
-    coefficient_.push_back(0);
-    last_seen_.push_back(0);
+  void add_variables(std::size_t count) {
+    coefficient_.resize(coefficient_.size() + count);
+    last_seen_.resize(last_seen_.size() + count);
   }
 
   // Throws std::invalid_argument if the bound or the total weight is out of range. Sums that are always or never

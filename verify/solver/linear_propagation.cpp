@@ -39,7 +39,7 @@ Solver::Conflict Solver::act(LinearSide side) {
 // Appends false literals which, with `forced`, make a clause that the side implies. The literal forced is either a
 // literal of the side or its negated premise; undefined asks about a side whose slack is negative under a true
 // premise.
-void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& explanation) {
+void Solver::explain(LinearSide side, Literal forced, LiteralStack& explanation) {
   ++statistics_.explanations;
   const LinearStore::Constraint& constraint = linear_.constraint(side);
   const Literal impossible = ~linear_.premise(side);
@@ -47,15 +47,13 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
   std::uint32_t before = trail_.size();
   if (forced != undefined_literal) before = trail_.position_of(forced.variable());
   if (forced != impossible) {
-    if (trail_.level_of(impossible.variable()) > 0) explanation.push_back(impossible);
+    if (trail_.level_of(impossible.variable()) > 0) explanation.push(impossible);
     if (forced != undefined_literal) missing -= linear_.weight_of(constraint, side, forced);
   }
   const std::uint32_t* const falsified_at = trail_.falsified_at();
   const std::uint32_t root_size = trail_.size_up_to(0);
   const Literal* const literals = linear_.literals(constraint);
-  const std::size_t start = explanation.size();
-  explanation.resize(start + constraint.size + LiteralScan::room);
-  Literal* end = explanation.data() + start;
+  Literal* end = explanation.room(constraint.size + LiteralScan::room);
   for (std::uint32_t i = 0; missing > 0 && i < constraint.heavy; ++i) {
     const Literal literal = linear_.literal(constraint, side, i);
     const std::uint32_t position = falsified_at[literal.code];
@@ -65,7 +63,7 @@ void Solver::explain(LinearSide side, Literal forced, std::vector<Literal>& expl
   }
   end = scan_.falsified(literals + constraint.heavy, constraint.size - constraint.heavy, side & 1u, falsified_at,
                         root_size, before, missing, end);
-  explanation.resize(static_cast<std::size_t>(end - explanation.data()));
+  explanation.grow_to(end);
 }
 
 // False if the formula is found contradictory.

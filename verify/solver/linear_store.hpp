@@ -67,10 +67,7 @@ class LinearStore {
 
   static constexpr std::uint32_t unit_weights = 0xFFFFFFFFu;
 
-  void add_variable() {
-    occurrences_.emplace_back();
-    occurrences_.emplace_back();
-  }
+  void add_variables(std::size_t count) { occurrences_.resize(occurrences_.size() + 2 * count); }
 
   // Room for one more constraint of this many literals?
   bool fits(std::size_t literals) const {

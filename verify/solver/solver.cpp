@@ -15,19 +15,15 @@ Solver::Solver(std::uint64_t seed, bool probing) : random_(seed), probing_pendin
 Variable Solver::new_variables(std::uint32_t count) {
   const auto first = static_cast<Variable>(trail_.variable_count());
   if (count > max_variable - first) throw std::length_error("a solver holds at most 2^28 variables");
-  for (std::uint32_t i = 0; i < count; ++i) {
-    trail_.add_variable();
-    clauses_.add_variable();
-    normalizer_.add_variable();
-    linear_.add_variable();
-    equal_.add_variable();
-    heap_.add_variable();
-    heap_.insert(first + i);
-    marks_.push_back(Mark::none);
-    level_stamps_.push_back(0);
-    literal_stamps_.push_back(0);
-    literal_stamps_.push_back(0);
-  }
+  trail_.add_variables(count);
+  clauses_.add_variables(count);
+  normalizer_.add_variables(count);
+  linear_.add_variables(count);
+  equal_.add_variables(count);
+  heap_.add_variables(count);
+  for (Variable variable = first; variable < first + count; ++variable) heap_.insert(variable);
+  marks_.resize(trail_.variable_count(), Mark::none);
+  literal_stamps_.resize(2 * trail_.variable_count(), 0);
   level_stamps_.resize(trail_.variable_count() + 1);
   return first;
 }

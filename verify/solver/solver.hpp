@@ -19,6 +19,7 @@
 #include "linear_store.hpp"
 #include "literal.hpp"
 #include "literal_scan.hpp"
+#include "literal_stack.hpp"
 #include "proof_sink.hpp"
 #include "random.hpp"
 #include "restart.hpp"
@@ -93,7 +94,7 @@ class Solver {
   // linear_propagation.cpp
   Conflict propagate_linear(Literal literal);
   Conflict act(LinearSide side);
-  void explain(LinearSide side, Literal forced, std::vector<Literal>& explanation);
+  void explain(LinearSide side, Literal forced, LiteralStack& explanation);
   bool compile_linear();
   bool take(const RewritingStep& step);
 
@@ -178,8 +179,8 @@ class Solver {
   std::vector<std::uint32_t> level_stamps_;
   std::uint32_t level_stamp_ = 0;
   std::uint32_t open_paths_ = 0;
-  std::vector<Literal> explanation_;
-  std::vector<Literal> explanation_stack_;
+  LiteralStack explanation_;
+  LiteralStack explanation_stack_;
   std::vector<Literal> clause_scratch_;
   std::vector<std::uint32_t> literal_stamps_;
   std::uint32_t literal_stamp_ = 0;

@@ -13,11 +13,10 @@ namespace bnnhw::solver {
 
 class Trail {
  public:
-  void add_variable() {
-    values_.resize(values_.size() + 2);
-    falsified_at_.push_back(never);
-    falsified_at_.push_back(never);
-    variables_.push_back(VariableState{});
+  void add_variables(std::size_t count) {
+    values_.resize(values_.size() + 2 * count);
+    falsified_at_.resize(falsified_at_.size() + 2 * count, never);
+    variables_.resize(variables_.size() + count);
   }
 
   std::size_t variable_count() const { return variables_.size(); }

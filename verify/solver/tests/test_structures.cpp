@@ -42,7 +42,7 @@ void every_literal_scan_gives_the_portable_answer() {
   constexpr std::uint32_t variables = 50;
   for (int round = 0; round < 20'000; ++round) {
     Trail trail;
-    for (std::uint32_t variable = 0; variable < variables; ++variable) trail.add_variable();
+    for (std::uint32_t variable = 0; variable < variables; ++variable) trail.add_variables(1);
     const auto falsified_share = random.below(5);
     for (Variable variable = 0; variable < variables; ++variable) {
       if (random.below(4) < falsified_share) trail.push(Literal::of(variable, random.coin()), Reason());
@@ -89,10 +89,10 @@ void tightness_sums_what_each_side_has_left() {
   LinearNormalizer normalizer;
   EquivalentLiterals equal;
   for (int i = 0; i < 6; ++i) {
-    store.add_variable();
-    trail.add_variable();
-    normalizer.add_variable();
-    equal.add_variable();
+    store.add_variables(1);
+    trail.add_variables(1);
+    normalizer.add_variables(1);
+    equal.add_variables(1);
   }
   // out 1 <-> at least two of 2, 3, 4: either side loses two units before its premise is impossible.
   LinearSum sum;
@@ -145,7 +145,7 @@ void equal_literals_become_one_and_cancel() {
 
 void equivalence_classes_carry_signs() {
   EquivalentLiterals equal;
-  for (int i = 0; i < 6; ++i) equal.add_variable();
+  for (int i = 0; i < 6; ++i) equal.add_variables(1);
   const auto literal = [](std::int32_t number) { return Literal::from_dimacs(number); };
   equal.merge(literal(5), literal(-4));
   equal.merge(literal(3), literal(-2));
@@ -179,7 +179,7 @@ void heap_pops_by_activity_and_breaks_ties_by_number() {
     DecisionHeap heap;
     const Variable count = 60;
     for (Variable variable = 0; variable < count; ++variable) {
-      heap.add_variable();
+      heap.add_variables(1);
       heap.insert(variable);
     }
     heap.set_weight(5, 3.0);
@@ -226,8 +226,8 @@ void normal_form_means_the_same() {
     Trail trail;
     LinearNormalizer normalizer;
     for (Variable variable = 0; variable < count; ++variable) {
-      trail.add_variable();
-      normalizer.add_variable();
+      trail.add_variables(1);
+      normalizer.add_variables(1);
     }
     std::uint32_t fixed_mask = 0;
     std::uint32_t fixed_values = 0;
@@ -264,8 +264,8 @@ void normal_form_refuses_what_would_overflow() {
   Trail trail;
   LinearNormalizer normalizer;
   for (int i = 0; i < 3; ++i) {
-    trail.add_variable();
-    normalizer.add_variable();
+    trail.add_variables(1);
+    normalizer.add_variables(1);
   }
   const std::vector<Literal> literals{Literal::positive(1), Literal::positive(2)};
   const std::vector<std::int32_t> heavy{1 << 28, 1 << 28};
@@ -295,10 +295,10 @@ void counters_equal_their_definition() {
     EquivalentLiterals equal;
     LinearStore store;
     for (Variable variable = 0; variable < count; ++variable) {
-      equal.add_variable();
-      trail.add_variable();
-      normalizer.add_variable();
-      store.add_variable();
+      equal.add_variables(1);
+      trail.add_variables(1);
+      normalizer.add_variables(1);
+      store.add_variables(1);
     }
     for (std::uint32_t constraint = 0; constraint < 8; ++constraint) {
       std::vector<Literal> literals;
