@@ -3,6 +3,10 @@
 CPU time, because the machine may be shared; a process of its own, because a limit must hold for any solver, and memory
 must not pass from one run to the next. The parent watches the limit and kills: no solver has to look at a clock. (The
 kernel's RLIMIT_CPU would do, but Linux then reads the process's CPU clock in whole ticks, milliseconds apart.)
+
+Many queries take less than a process takes to start, which is no solver's doing, so it is left out on either side: a
+binary's start is what it takes for an empty formula, and a library loads once before the clock starts, since a fork
+first copies every page that it touches.
 """
 
 from __future__ import annotations
@@ -55,7 +59,7 @@ _LOOK_EVERY = 0.05
 
 
 def forked(load: Callable[[], T], solve: Callable[[T, Report], Answer], limit: float) -> Run:
-    """Load and solve in a fork, the latter in at most `limit` CPU seconds."""
+    """Load, twice, and solve in a fork, the latter in at most `limit` CPU seconds."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=_child, args=(load, solve, sending))
     process.start()
@@ -90,6 +94,7 @@ def _child(load: Callable[[], T], solve: Callable[[T, Report], Answer], sending:
     # A garbage collection would copy every page of the parent's objects at the run's expense.
     gc.disable()
     try:
+        load()
         begun = time.process_time()
         loaded = load()
         load_seconds = time.process_time() - begun
@@ -101,14 +106,17 @@ def _child(load: Callable[[], T], solve: Callable[[T, Report], Answer], sending:
         sending.send(traceback.format_exc().strip().splitlines()[-1])
 
 
-def less_loading(command: list[str], load_command: list[str], limit: float) -> tuple[int, str, float, float]:
-    """(exit code, output, load seconds, solve seconds) of a binary; loading is what a contradictory twin takes.
+def less_loading(
+    command: list[str], load_command: list[str], start_command: list[str], limit: float
+) -> tuple[int, str, float, float]:
+    """(exit code, output, load seconds, solve seconds) of a binary.
 
-    The exit code is negative if it was ended.
+    Loading is what a contradictory twin takes beyond an empty formula. The exit code is negative if it was ended.
     """
-    _, _, load = _spawned(load_command, LOADING_LIMIT)
-    code, output, total = _spawned(command, load + limit)
-    return code, output, load, max(0.0, total - load)
+    _, _, start = _spawned(start_command, LOADING_LIMIT)
+    _, _, loaded = _spawned(load_command, LOADING_LIMIT)
+    code, output, total = _spawned(command, loaded + limit)
+    return code, output, max(0.0, loaded - start), max(0.0, total - loaded)
 
 
 def _spawned(command: list[str], limit: float) -> tuple[int, str, float]:

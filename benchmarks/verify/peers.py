@@ -130,10 +130,14 @@ class MiniSatCS:
     def run(self, query: Query, folder: Path, seed: int, limit: float) -> Run:
         twin = write(folder / "twin.cnf", lambda: cardinality_cnf(query.formula, contradictory=True))
         file = write(folder / "query.cnf", lambda: cardinality_cnf(query.formula))
+        empty = write(folder / "empty.cnf", lambda: "p cnf 1 0\n")
         answer_file = str(folder / "answer.txt")
         command = [str(self._binary), *self._options, *([f"-rnd-seed={seed}"] if seed else [])]
         code, output, load, solve = less_loading(
-            [*command, str(file), answer_file], [*command, str(twin), answer_file], limit
+            [*command, str(file), answer_file],
+            [*command, str(twin), answer_file],
+            [*command, str(empty), answer_file],
+            limit,
         )
         status = {10: "SAT", 20: "UNSAT"}.get(code, "UNKNOWN")
         conflicts = re.search(r"^conflicts\s*:\s*(\d+)", output, re.MULTILINE)
@@ -159,8 +163,11 @@ class Clasp:
     def run(self, query: Query, folder: Path, seed: int, limit: float) -> Run:
         twin = write(folder / "twin.opb", lambda: opb_text(query, contradictory=True))
         file = write(folder / "query.opb", lambda: opb_text(query))
+        empty = write(folder / "empty.opb", lambda: "* #variable= 1 #constraint= 0\n")
         command = [self._binary, f"--seed={seed + 1}"]
-        _, output, load, solve = less_loading([*command, str(file)], [*command, str(twin)], limit)
+        _, output, load, solve = less_loading(
+            [*command, str(file)], [*command, str(twin)], [*command, str(empty)], limit
+        )
         verdict = re.search(r"^s (.+)$", output, re.MULTILINE)
         names = {"SATISFIABLE": "SAT", "UNSATISFIABLE": "UNSAT", "OPTIMUM FOUND": "OPTIMUM"}
         status = names.get(verdict[1].strip() if verdict else "", "UNKNOWN")
