@@ -5,7 +5,7 @@ must not pass from one run to the next. The parent watches the limit and kills: 
 kernel's RLIMIT_CPU would do, but Linux then reads the process's CPU clock in whole ticks, milliseconds apart.)
 
 Many queries take less than a process takes to start, which is no solver's doing, so it is left out on either side: a
-binary's start is what it takes for an empty formula, and a library loads once before the clock starts, since a fork
+binary's start is what it takes for an empty formula, and a library runs a little before the clock starts, since a fork
 first copies every page that it touches.
 """
 
@@ -58,10 +58,15 @@ _WALL_FACTOR = 4.0
 _LOOK_EVERY = 0.05
 
 
-def forked(load: Callable[[], T], solve: Callable[[T, Report], Answer], limit: float) -> Run:
-    """Load, twice, and solve in a fork, the latter in at most `limit` CPU seconds."""
+def forked(
+    load: Callable[[], T],
+    solve: Callable[[T, Report], Answer],
+    limit: float,
+    warm_up: Callable[[], object] | None = None,
+) -> Run:
+    """Warm up (by default: load), load and solve in a fork, the last in at most `limit` CPU seconds."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(load, solve, sending))
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(warm_up or load, load, solve, sending))
     process.start()
     assert process.pid is not None
     sending.close()
@@ -89,12 +94,17 @@ def forked(load: Callable[[], T], solve: Callable[[T, Report], Answer], limit: f
     return within(run, limit)
 
 
-def _child(load: Callable[[], T], solve: Callable[[T, Report], Answer], sending: Connection) -> None:
+def _child(
+    warm_up: Callable[[], object],
+    load: Callable[[], T],
+    solve: Callable[[T, Report], Answer],
+    sending: Connection,
+) -> None:
     """Sends the seconds of loading, bounds as they improve, and the run; or the last line of an error."""
     # A garbage collection would copy every page of the parent's objects at the run's expense.
     gc.disable()
     try:
-        load()
+        warm_up()
         begun = time.process_time()
         loaded = load()
         load_seconds = time.process_time() - begun

@@ -58,7 +58,11 @@ class Ours:
     def run(self, query: Query, folder: Path, seed: int, limit: float) -> Run:
         if query.problem is None:
             file = write(folder / "query.knf", lambda: formulas.serialize(query.formula))
-            return forked(lambda: (formulas.load_file(file, seed), None), self._solve, limit)
+
+            def load() -> tuple[Solver, None]:
+                return formulas.load_file(file, seed), None
+
+            return forked(load, self._solve, limit, lambda: load()[0].solve(conflict_limit=0))
         file = write(folder / "query.opb", lambda: opb_text(query))
         return forked(lambda: self._load_opb(file, seed), self._solve, limit)
 

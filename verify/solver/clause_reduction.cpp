@@ -98,7 +98,7 @@ bool Solver::simplify_at_root() {
   }
   if (!satisfied.empty()) collect_garbage(satisfied);
   simplified_root_size_ = trail_.size();
-  return compile_linear() && propagate_root();
+  return trail_.size() == compiled_root_size_ || (compile_linear() && propagate_root());
 }
 
 }  // namespace bnnhw::solver

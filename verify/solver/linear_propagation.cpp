@@ -68,7 +68,12 @@ void Solver::explain(LinearSide side, Literal forced, LiteralStack& explanation)
 
 // False if the formula is found contradictory.
 bool Solver::compile_linear() {
-  for (const RewritingStep& step : linear_.compile(trail_, linear_head_, normalizer_, equal_, proof_ != nullptr)) {
+  report_root_units();
+  const std::vector<RewritingStep> steps = linear_.compile(trail_, normalizer_, equal_, proof_ != nullptr);
+  linear_head_ = trail_.size();
+  compiled_root_size_ = trail_.size();
+  reported_root_units_ = trail_.size();
+  for (const RewritingStep& step : steps) {
     if (!take(step)) return contradiction();
   }
   for (LinearSide side = 0; side < linear_.side_count(); ++side) {
@@ -84,7 +89,7 @@ bool Solver::take(const RewritingStep& step) {
       if (proof_ != nullptr) proof_->rewritten(step.constraint, step.first, step.sum);
       return true;
     case RewritingStep::Kind::forced:
-      if (!trail_.assigned(step.first)) enqueue(step.first, Reason());
+      report_lemma(Span<Literal>(&step.first, 1));
       return trail_.value(step.first) > 0;
     case RewritingStep::Kind::equal:
     case RewritingStep::Kind::equal_sums:

@@ -8,7 +8,8 @@
 // layer add up and cancel, and what slack propagation could not see, that two neurons never fire together, is gone from
 // the sums. Queries about convolutional networks need a third to three quarters of the conflicts, on shorter sums.
 //
-// Constraints are taken in order, so that what one layer shows is there for the next in the same pass.
+// Constraints are taken in order, so that what one layer shows is there for the next in the same pass: for an image
+// whose pixels are fixed one pass computes all neurons that are fixed with them.
 #include <algorithm>
 #include <functional>
 #include <unordered_map>
@@ -30,23 +31,17 @@ std::uint64_t mix(std::uint64_t bits) {
 }  // namespace
 
 struct LinearStore::Rewriting {
-  const Trail& trail;
-  const std::uint32_t counted;
+  Trail& trail;
   LinearNormalizer& normalizer;
   EquivalentLiterals& equal;
   const bool with_sums;
   std::vector<RewritingStep> steps{};
-  bool found_equal = false;
+  bool changed = false;
   // Of the constraints kept so far: their literals and weights, and their places by the hash of their sum.
   std::vector<Literal> literals{};
   std::vector<std::int32_t> weights{};
   std::unordered_map<std::uint64_t, std::uint32_t> by_sum{};
 
-  int counted_value(Literal literal) const {
-    const bool is_counted = trail.assigned(literal) && trail.position_of(literal.variable()) < counted;
-    return is_counted ? trail.value(literal) : 0;
-  }
-  // What is assigned stays as it is: it is about to be counted under its own name.
   Literal name(Literal literal) const {
     return trail.assigned(literal) ? literal : equal.representative(literal);
   }
@@ -80,10 +75,16 @@ struct LinearStore::Rewriting {
   }
   // Is there anything left of a constraint that would be kept at this place? Otherwise a step says what it came to.
   bool keep(const Constraint& constraint, const std::vector<Constraint>& kept, std::uint32_t place);
+  void force(const Constraint& constraint, Literal literal) {
+    if (trail.value(literal) > 0) return;
+    if (!trail.assigned(literal)) trail.push(literal, Reason());
+    changed = true;
+    steps.push_back({RewritingStep::Kind::forced, constraint.number, literal});
+  }
   void make_equal(RewritingStep step) {
     if (step.first == step.second) return;
     equal.merge(step.first, step.second);
-    found_equal = true;
+    changed = true;
     steps.push_back(std::move(step));
   }
 };
@@ -93,14 +94,14 @@ bool LinearStore::Rewriting::keep(const Constraint& constraint, const std::vecto
   using Kind = RewritingStep::Kind;
   const bool always = constraint.bound <= 0;
   if (always || constraint.total < constraint.bound) {
-    steps.push_back({Kind::forced, constraint.number, always ? constraint.out : ~constraint.out});
+    force(constraint, always ? constraint.out : ~constraint.out);
     return false;
   }
   if (trail.assigned(constraint.out)) return true;
   const Literal heaviest = literals[constraint.begin];
   const bool decides = constraint.max_weight >= constraint.bound &&
                        constraint.total - constraint.max_weight < constraint.bound;
-  if (decides && !trail.assigned(heaviest)) {
+  if (decides) {
     make_equal({Kind::equal, constraint.number, constraint.out, heaviest});
     return false;
   }
@@ -118,14 +119,13 @@ bool LinearStore::Rewriting::keep(const Constraint& constraint, const std::vecto
   return false;
 }
 
-std::vector<RewritingStep> LinearStore::compile(const Trail& trail, std::uint32_t counted,
-                                                LinearNormalizer& normalizer, EquivalentLiterals& equal,
-                                                bool with_sums) {
-  Rewriting rewriting{trail, counted, normalizer, equal, with_sums};
+std::vector<RewritingStep> LinearStore::compile(Trail& trail, LinearNormalizer& normalizer,
+                                                EquivalentLiterals& equal, bool with_sums) {
+  Rewriting rewriting{trail, normalizer, equal, with_sums};
   do {
-    rewriting.found_equal = false;
+    rewriting.changed = false;
     rewrite(rewriting);
-  } while (rewriting.found_equal);
+  } while (rewriting.changed);
   lay_out_occurrences(2 * trail.variable_count());
   start_counters();
   compiled_ = true;
@@ -177,7 +177,7 @@ bool LinearStore::substitute(Rewriting& rewriting, Constraint& constraint) const
   for (std::uint32_t i = 0; i < before.size; ++i) {
     const Literal literal = literals_[before.begin + i];
     const std::int32_t weight = this->weight(before, i);
-    const int value = rewriting.counted_value(literal);
+    const int value = rewriting.trail.value(literal);
     if (value == 0) {
       literals.push_back(rewriting.name(literal));
       if (weighted) weights.push_back(weight);
@@ -210,7 +210,7 @@ bool LinearStore::substitute(Rewriting& rewriting, Constraint& constraint) const
     const auto first = weights.begin() + static_cast<std::ptrdiff_t>(weights_begin);
     constraint.heavy = static_cast<std::uint32_t>(std::lower_bound(first, weights.end(), 1, std::greater<>()) - first);
   }
-  constraint.out_state = rewriting.counted_value(constraint.out);
+  constraint.out_state = rewriting.trail.value(constraint.out);
   return renamed || constraint.out != before.out;
 }
 

@@ -32,7 +32,7 @@ struct RewritingStep {
   enum class Kind : std::uint8_t {
     // `constraint` now reads first <-> sum; the sum is only filled in if it was asked for.
     rewritten,
-    // first holds, by `constraint`, which is gone.
+    // first holds, by `constraint`, which is gone; it is on the trail now, unless its negation was.
     forced,
     // first <-> second, by `constraint`, which is gone.
     equal,
@@ -80,10 +80,10 @@ class LinearStore {
   bool compiled() const { return compiled_; }
   void require_compile() { compiled_ = false; }
 
-  // At level 0, with exactly the first `counted` literals of the trail counted: rewrites the constraints and lays out
-  // occurrences and counters anew. The equalities found are in `equal` already.
-  std::vector<RewritingStep> compile(const Trail& trail, std::uint32_t counted, LinearNormalizer& normalizer,
-                                     EquivalentLiterals& equal, bool with_sums = false);
+  // At level 0: rewrites the constraints under what is on the trail, all of which is then counted, and lays out
+  // occurrences and counters anew. The literals and equalities found are on the trail and in `equal` already.
+  std::vector<RewritingStep> compile(Trail& trail, LinearNormalizer& normalizer, EquivalentLiterals& equal,
+                                     bool with_sums = false);
   // May this side act as it stands? To be asked of every side once after compiling.
   bool pending(LinearSide side) const { return counters_[side] < 0; }
 

@@ -187,6 +187,7 @@ class Solver {
 
   std::uint32_t reported_root_units_ = 0;
   std::uint32_t simplified_root_size_ = 0;
+  std::uint32_t compiled_root_size_ = 0;
   std::uint64_t next_reduction_ = first_reduction;
   std::uint64_t next_simplification_ = 0;
   std::uint64_t next_poll_ = 0;

@@ -103,7 +103,7 @@ void tightness_sums_what_each_side_has_left() {
   sum.bound = 2;
   sum.total = 3;
   store.add(0, Literal::from_dimacs(1), sum);
-  store.compile(trail, 0, normalizer, equal);
+  store.compile(trail, normalizer, equal);
   const auto tightness = [&store](std::int32_t number) { return store.tightness(Literal::from_dimacs(number)); };
   CHECK(tightness(2) > 0 && tightness(2) == tightness(-2) && tightness(2) == tightness(-3));
   CHECK(tightness(1) == 8 * tightness(2) && tightness(-1) == tightness(1) && tightness(5) == 0);
@@ -312,7 +312,7 @@ void counters_equal_their_definition() {
       const Literal out = Literal::of(static_cast<Variable>(random.next() % count), random.coin());
       if (!sum.always() && !sum.never()) store.add(constraint, out, sum);
     }
-    store.compile(trail, 0, normalizer, equal);
+    store.compile(trail, normalizer, equal);
     const auto check_slacks = [&store, &trail]() {
       for (LinearSide side = 0; side < store.side_count(); ++side) {
         const LinearStore::Constraint& constraint = store.constraint(side);
