@@ -82,6 +82,24 @@ bool Solver::compile_linear() {
   return true;
 }
 
+// A conjunction is the disjunction of the opposites, negated.
+bool Solver::add_gate(const RewritingStep& step) {
+  const std::uint32_t flip = step.sum.bound == 1 ? 0 : 1;
+  const Literal out{step.first.code ^ flip};
+  std::vector<Literal> some{~out};
+  const auto add = [this](const std::vector<Literal>& clause) {
+    report_lemma(clause);
+    add_clause(clause);
+  };
+  for (const Literal literal : step.sum.literals) {
+    const Literal input{literal.code ^ flip};
+    some.push_back(input);
+    add({out, ~input});
+  }
+  add(some);
+  return consistent_;
+}
+
 // The two binary clauses of an equality are for the clauses that still have the replaced literal.
 bool Solver::take(const RewritingStep& step) {
   switch (step.kind) {
@@ -94,6 +112,8 @@ bool Solver::take(const RewritingStep& step) {
     case RewritingStep::Kind::equal:
     case RewritingStep::Kind::equal_sums:
       break;
+    case RewritingStep::Kind::gate:
+      return add_gate(step);
   }
   const bool opposites = step.second == ~step.first;
   const Literal clauses[][2] = {{~step.first, step.second}, {step.first, ~step.second}};

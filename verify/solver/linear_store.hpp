@@ -38,6 +38,8 @@ struct RewritingStep {
     equal,
     // first <-> second, since `constraint`, which is gone, and `other` have the same sum but for the sign.
     equal_sums,
+    // first <-> any (bound 1) or all of the sum's literals, by `constraint`, which is gone.
+    gate,
   };
   Kind kind;
   std::uint32_t constraint;
@@ -143,6 +145,7 @@ class LinearStore {
   struct Rewriting;
   void rewrite(Rewriting& rewriting);
   bool substitute(Rewriting& rewriting, Constraint& constraint) const;
+  void take_out_gates(std::vector<RewritingStep>& steps);
 
   void lay_out_occurrences(std::size_t literal_count);
   void start_counters();

@@ -97,6 +97,7 @@ class Solver {
   void explain(LinearSide side, Literal forced, LiteralStack& explanation);
   bool compile_linear();
   bool take(const RewritingStep& step);
+  bool add_gate(const RewritingStep& step);
 
   // conflict_analysis.cpp
   void analyze(const Conflict& conflict);

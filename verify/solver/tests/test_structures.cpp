@@ -143,6 +143,32 @@ void equal_literals_become_one_and_cancel() {
   CHECK(value(8) == 1);
 }
 
+// Small conjunctions and disjunctions turn into clauses, and still say all they said.
+void gates_become_clauses() {
+  for (const bool conjunction : {false, true}) {
+    Solver solver;
+    solver.new_variables(4);
+    const std::vector<Literal> inputs{Literal::from_dimacs(1), Literal::from_dimacs(-2), Literal::from_dimacs(3)};
+    const std::vector<std::int32_t> weights{3, 2, 2};
+    solver.add_at_least(Literal::from_dimacs(4), inputs, weights, conjunction ? 6 : 1);
+    for (std::uint32_t pattern = 0; pattern < 16; ++pattern) {
+      std::vector<Literal> assumptions;
+      std::uint32_t met = 0;
+      for (std::uint32_t i = 0; i < 3; ++i) {
+        const bool holds = (pattern >> i & 1u) != 0;
+        met += holds ? 1 : 0;
+        assumptions.push_back(holds ? inputs[i] : ~inputs[i]);
+      }
+      const bool out = (pattern >> 3) != 0;
+      assumptions.push_back(Literal::from_dimacs(out ? 4 : -4));
+      const bool expected = conjunction ? met == 3 : met > 0;
+      const Status status = solver.solve(assumptions, Limits{}).status;
+      CHECK(status == (out == expected ? Status::satisfiable : Status::unsatisfiable));
+    }
+    CHECK(solver.counter_visits() == 0);
+  }
+}
+
 void equivalence_classes_carry_signs() {
   EquivalentLiterals equal;
   for (int i = 0; i < 6; ++i) equal.add_variables(1);
@@ -345,6 +371,7 @@ int main() {
   every_literal_scan_gives_the_portable_answer();
   tightness_sums_what_each_side_has_left();
   equal_literals_become_one_and_cancel();
+  gates_become_clauses();
   equivalence_classes_carry_signs();
   arena_keeps_clauses_and_marks_when_copied();
   heap_pops_by_activity_and_breaks_ties_by_number();
