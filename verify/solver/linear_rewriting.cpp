@@ -9,7 +9,7 @@
 // the sums. Queries about convolutional networks need a third to three quarters of the conflicts, on shorter sums.
 //
 // A small conjunction or disjunction is better off as clauses: they propagate first, need no explanations and let the
-// look at tight constraints pass to the others. That saves another 10 to 25 per cent on the same queries.
+// look at tight constraints pass to the others. That saves another tenth on the same queries.
 //
 // Constraints are taken in order, so that what one layer shows is there for the next in the same pass: for an image
 // whose pixels are fixed one pass computes all neurons that are fixed with them.
