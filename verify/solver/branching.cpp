@@ -85,17 +85,12 @@ Literal Solver::look_ahead() {
     for (const bool negative : {false, true}) {
       const Literal literal = Literal::of(variable, negative);
       ++statistics_.lookaheads;
-      const std::uint32_t level = trail_.level();
-      const std::uint32_t before = trail_.size();
-      trail_.open_level();
-      enqueue(literal, Reason());
-      const bool failed = propagate().found;
-      consequences[negative ? 1 : 0] = trail_.size() - before;
-      backtrack(level);
-      if (failed) {
+      const std::optional<std::uint32_t> followed = try_out(literal);
+      if (!followed) {
         lookahead_work_ += work() - work_before;
         return literal;
       }
+      consequences[negative ? 1 : 0] = *followed;
     }
     const std::uint64_t product = consequences[0] * consequences[1];
     if (product <= most) continue;

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "linear_store.hpp"
+#include "solver.hpp"
 
 namespace bnnhw::solver {
 
@@ -237,6 +238,69 @@ bool LinearStore::substitute(Rewriting& rewriting, Constraint& constraint) const
   }
   constraint.out_state = rewriting.trail.value(constraint.out);
   return renamed || constraint.out != before.out;
+}
+
+// False if the formula is found contradictory.
+bool Solver::compile_linear() {
+  report_root_units();
+  const std::vector<RewritingStep> steps = linear_.compile(trail_, normalizer_, equal_, proof_ != nullptr);
+  linear_head_ = trail_.size();
+  compiled_root_size_ = trail_.size();
+  reported_root_units_ = trail_.size();
+  for (const RewritingStep& step : steps) {
+    if (!take(step)) return contradiction();
+  }
+  for (LinearSide side = 0; side < linear_.side_count(); ++side) {
+    if (linear_.pending(side) && act(side).found) return contradiction();
+  }
+  return true;
+}
+
+// A conjunction is the disjunction of the opposites, negated.
+bool Solver::add_gate(const RewritingStep& step) {
+  const std::uint32_t flip = step.sum.bound == 1 ? 0 : 1;
+  const Literal out{step.first.code ^ flip};
+  std::vector<Literal> some{~out};
+  const auto add = [this](const std::vector<Literal>& clause) {
+    report_lemma(clause);
+    add_clause(clause);
+  };
+  for (const Literal literal : step.sum.literals) {
+    const Literal input{literal.code ^ flip};
+    some.push_back(input);
+    add({out, ~input});
+  }
+  add(some);
+  return consistent_;
+}
+
+// The two binary clauses of an equality are for the clauses that still have the replaced literal.
+bool Solver::take(const RewritingStep& step) {
+  switch (step.kind) {
+    case RewritingStep::Kind::rewritten:
+      if (proof_ != nullptr) proof_->rewritten(step.constraint, step.first, step.sum);
+      return true;
+    case RewritingStep::Kind::forced:
+      report_lemma(Span<Literal>(&step.first, 1));
+      return trail_.value(step.first) > 0;
+    case RewritingStep::Kind::equal:
+    case RewritingStep::Kind::equal_sums:
+      break;
+    case RewritingStep::Kind::gate:
+      return add_gate(step);
+  }
+  const bool opposites = step.second == ~step.first;
+  const Literal clauses[][2] = {{~step.first, step.second}, {step.first, ~step.second}};
+  for (const auto& clause : clauses) {
+    const Span<Literal> literals(clause, opposites ? 1 : 2);
+    if (step.kind == RewritingStep::Kind::equal) {
+      report_lemma(literals);
+    } else if (proof_ != nullptr) {
+      proof_->added_up(literals, step.constraint, step.other);
+    }
+    if (!opposites) clauses_.add_binary(clause[0], clause[1]);
+  }
+  return !opposites;
 }
 
 }  // namespace bnnhw::solver

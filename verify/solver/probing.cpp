@@ -12,6 +12,19 @@ constexpr std::uint64_t probing_work = 3'000'000;
 
 }  // namespace
 
+// Decides a literal, propagates and takes it back: how many literals that made true, none if it fails.
+std::optional<std::uint32_t> Solver::try_out(Literal literal) {
+  const std::uint32_t level = trail_.level();
+  const std::uint32_t before = trail_.size();
+  trail_.open_level();
+  enqueue(literal, Reason());
+  const bool failed = propagate().found;
+  const std::uint32_t followed = trail_.size() - before;
+  backtrack(level);
+  if (failed) return std::nullopt;
+  return followed;
+}
+
 // At level 0, fully propagated. False if the formula is found contradictory.
 bool Solver::probe(const Limits& limits, const Stopwatch& stopwatch) {
   probing_pending_ = false;
@@ -27,11 +40,7 @@ bool Solver::probe(const Limits& limits, const Stopwatch& stopwatch) {
         return true;
       }
       ++statistics_.probes;
-      trail_.open_level();
-      enqueue(literal, Reason());
-      const bool failed = propagate().found;
-      backtrack(0);
-      if (!failed) continue;
+      if (try_out(literal)) continue;
       ++statistics_.failed_probes;
       const Literal unit = ~literal;
       enqueue(unit, Reason());

@@ -3,12 +3,13 @@
 // clauses costs 50 to 1000 times more per conflict than counting, so neurons stay constraints; lemmas are clauses.
 //
 // One file per technique: clause_propagation.cpp, linear_propagation.cpp (with explanations), conflict_analysis.cpp,
-// linear_rewriting.cpp, branching.cpp, clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them; solver.cpp takes the
-// formula in.
+// linear_rewriting.cpp, branching.cpp, clause_reduction.cpp, probing.cpp, and search.cpp with the loop that calls them;
+// solver.cpp takes the formula in.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "clause_database.hpp"
@@ -95,6 +96,8 @@ class Solver {
   Conflict propagate_linear(Literal literal);
   Conflict act(LinearSide side);
   void explain(LinearSide side, Literal forced, LiteralStack& explanation);
+
+  // linear_rewriting.cpp
   bool compile_linear();
   bool take(const RewritingStep& step);
   bool add_gate(const RewritingStep& step);
@@ -118,6 +121,7 @@ class Solver {
 
   // probing.cpp
   bool probe(const Limits& limits, const Stopwatch& stopwatch);
+  std::optional<std::uint32_t> try_out(Literal literal);
 
   // branching.cpp
   void decide(std::uint32_t assumption_levels);
