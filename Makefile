@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-cpp fuzz lint bench build clean
+.PHONY: demo test test-cpp fuzz lint bench build binary clean
 
 demo: $(STAMP)
 	$(BIN)/bnnhw run --dataset digits --out runs/demo
@@ -32,14 +32,20 @@ lint: $(STAMP)
 	MYPYPATH=build/typed $(BIN)/mypy -p bnnhw
 
 # Each benchmark measures both sides in one run; the verifier's needs a model, which the demo leaves.
-bench: $(STAMP)
+bench: $(STAMP) binary
 	test -f runs/demo/model.bnn || $(MAKE) demo
 	$(BIN)/python benchmarks/inference_cpu.py --threads 1 --clock cpu
-	$(BIN)/python benchmarks/verify/compare.py --model runs/demo/model.bnn --eps 0.1 --count 100 --time-limit 20
+	$(BIN)/python benchmarks/verify/compare.py --binary build/binary/verify/bnnhw-knf --model runs/demo/model.bnn --eps 0.1 --count 100 --time-limit 20
 
 # Recompile the C++ modules and renew the editable install's list of files.
 build: $(STAMP)
 	$(BIN)/pip install -q --no-build-isolation --no-deps -c constraints.txt -e .
+
+# The solver as a program, build/binary/verify/bnnhw-knf, for comparisons with other programs.
+binary: $(STAMP)
+	$(BIN)/cmake -S . -B build/binary -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/binary --target bnnhw-knf
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,13 +1,16 @@
 """Our solver beside every other one that is installed, on the same queries in one run, solver after solver per query.
 
-    python benchmarks/verify/compare.py --knf FOLDER --opb FOLDER --random gen.py --model MODEL --minisatcs BINARY
+    make binary
+    python benchmarks/verify/compare.py --knf FOLDER --opb FOLDER --random gen.py --model MODEL \\
+        --binary build/binary/verify/bnnhw-knf --minisatcs BINARY
 
 Sets, each optional: folders of `.knf[.gz]` and of `.opb[.gz]` files, a generator of random networks, and the robustness
-queries of a model. Peers: MiniSatCS (a binary given by path, with its authors' options and with its defaults), CaDiCaL
-on totalizers (python-sat), CP-SAT (ortools), Exact (exact) and clasp (on PATH). A satisfiable query is asked again with
-further seeds, because luck decides it. Every model is replayed, and answers, also those of a folder's `results.tsv`,
-must agree: otherwise the run ends with exit status 1 and names the file. Leaves runs.csv and table.md, renewed after
-every query, and with matplotlib cactus.png in the folder given by --out.
+queries of a model. Ours is the binary, or without one the library in a fork. Peers: MiniSatCS (a binary given by path,
+with its authors' options and with its defaults), CaDiCaL on totalizers (python-sat), CP-SAT (ortools), Exact (exact)
+and clasp (on PATH). A satisfiable query is asked again with further seeds, because luck decides it. Every model is
+replayed, and answers, also those of a folder's `results.tsv`, must agree: otherwise the run ends with exit status 1 and
+names the file. Leaves runs.csv and table.md, renewed after every query, and with matplotlib cactus.png in the folder
+given by --out.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from report import OURS, Record, cactus_plot, machine, ratio_table, write_csv
 
 def main() -> int:
     arguments = parse_arguments()
-    peers = installed(arguments.minisatcs)
+    peers = installed(arguments.binary, arguments.minisatcs)
     if arguments.solvers:
         unknown = set(arguments.solvers) - {peer.name for peer in peers}
         if unknown:
@@ -72,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of the data set's files")
     parser.add_argument("--eps", default="0.1", help="radius of the model's queries (default 0.1)")
     parser.add_argument("--count", type=int, default=50, help="test images of the model's queries (default 50)")
+    parser.add_argument("--binary", type=Path, help="our solver as `make binary` leaves it, to be timed like others")
     parser.add_argument("--minisatcs", type=Path, help="MiniSatCS's binary")
     parser.add_argument("--solvers", nargs="+", help="only these, besides ours")
     parser.add_argument("--match", default="*", help="only queries whose name matches this pattern")

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from bnnhw.verify._engine import Query as EngineQuery
 from bnnhw.verify._solver import Solver
 from bnnhw.verify.check import ask, replay
 from bnnhw.verify.cross_check import clauses_of
+from bnnhw.verify.formula import LinearConstraint
 from bnnhw.verify.optimize import Objective, minimize
 
 LARGEST_REPETITION = 20_000
@@ -46,25 +48,53 @@ class Peer(Protocol):
 
 
 class Ours:
+    """Formulas go to the binary of `make binary` if its path is given, and are timed as other binaries are."""
+
     name = "bnnhw"
     seeded = True
 
-    def __init__(self) -> None:
-        self.version = importlib.metadata.version("bnnhw")
+    def __init__(self, binary: Path | None) -> None:
+        self.version = importlib.metadata.version("bnnhw") + ("" if binary is None else " binary")
+        self._binary = binary
 
     def takes(self, query: Query) -> bool:
         return True
 
     def run(self, query: Query, folder: Path, seed: int, limit: float) -> Run:
-        if query.problem is None:
-            file = write(folder / "query.knf", lambda: formulas.serialize(query.formula))
+        if query.problem is not None:
+            file = write(folder / "query.opb", lambda: opb_text(query))
+            return forked(lambda: self._load_opb(file, seed), self._solve, limit)
+        file = write(folder / "query.knf", lambda: formulas.serialize(query.formula))
+        if self._binary is not None:
+            return self._run_binary(self._binary, query, folder, seed, limit)
 
-            def load() -> tuple[Solver, None]:
-                return formulas.load_file(file, seed), None
+        def load() -> tuple[Solver, None]:
+            return formulas.load_file(file, seed), None
 
-            return forked(load, self._solve, limit, lambda: load()[0].solve(conflict_limit=0))
-        file = write(folder / "query.opb", lambda: opb_text(query))
-        return forked(lambda: self._load_opb(file, seed), self._solve, limit)
+        return forked(load, self._solve, limit, lambda: load()[0].solve(conflict_limit=0))
+
+    @staticmethod
+    def _run_binary(binary: Path, query: Query, folder: Path, seed: int, limit: float) -> Run:
+        # An empty sum of at least 1, behind all others, leaves nothing but reading to do.
+        impossible = LinearConstraint(0, (), 1)
+        formula = query.formula
+        twin = write(
+            folder / "twin.knf",
+            lambda: formulas.serialize(replace(formula, constraints=(*formula.constraints, impossible))),
+        )
+        empty = write(folder / "empty.knf", lambda: "p rknf 1 0\n")
+        code, output, load, solve = less_loading(
+            [str(binary), str(folder / "query.knf"), str(seed)],
+            [str(binary), str(twin), str(seed)],
+            [str(binary), str(empty), str(seed)],
+            limit,
+        )
+        status = {10: "SAT", 20: "UNSAT"}.get(code, "UNKNOWN")
+        conflicts = re.search(r"^c conflicts (\d+)", output, re.MULTILINE)
+        model = re.search(r"^v (.*) 0$", output, re.MULTILINE)
+        values = [0, *(int(not word.startswith("-")) for word in model[1].split())] if model else None
+        answer = Answer(status, values=values, conflicts=int(conflicts[1]) if conflicts else None)
+        return within(Run(answer, load, solve), limit)
 
     @staticmethod
     def _load_opb(file: Path, seed: int) -> tuple[Solver, Objective | None]:
@@ -322,9 +352,9 @@ def _judge(query: Query, status: str, values: list[int] | None, lower: int | Non
     return Answer(status, upper if status == "OPTIMUM" else lower, upper, values)
 
 
-def installed(minisatcs: Path | None) -> list[Peer]:
-    """Ours first, then every solver that is there."""
-    peers: list[Peer] = [Ours(), Engine()]
+def installed(binary: Path | None, minisatcs: Path | None) -> list[Peer]:
+    """Ours first, as that binary if there is one, then every solver that is there."""
+    peers: list[Peer] = [Ours(binary), Engine()]
     if minisatcs is not None:
         peers += [
             MiniSatCS(minisatcs, "minisatcs-eev", ["-phase-saving=0", "-rnd-pol"]),
