@@ -1,8 +1,9 @@
-"""Images per second of bit-exact inference: the compiled program, the NumPy reference and the network in torch float32.
+"""Images per second of bit-exact inference: the compiled program beside the network in torch float32, by batch size.
 
 Weights, thresholds and pixels are random (speed does not depend on them); the shapes are those of published robust
-binarized networks. Torch runs the same arithmetic in float32, which is exact here because every sum is below 2**24,
-so all three give the same scores, and the benchmark fails if they do not. Every figure is the median of the repeats:
+binarized networks. Torch runs the same arithmetic in float32, which is exact here because every sum is below 2**24.
+First the program must equal the NumPy reference on --check images with every instruction set of this processor, and
+torch on a batch; otherwise the benchmark fails. Every figure is the median of the repeats:
 `python benchmarks/inference_cpu.py [--threads 2] [--repeat 5]`. On a machine that others use, compare with
 `--threads 1 --clock cpu`, which counts only the time the process itself computes.
 """
@@ -30,6 +31,8 @@ from bnnhw.model.layers import Hidden, output_shape
 
 ConvSpec = tuple[int, int, int, int]
 """Output channels, kernel, stride, padding; a bare number is a dense layer's outputs and "pool" a 2x2 max pooling."""
+
+BATCHES = (1, 256, 4096)
 
 NETWORKS: dict[str, tuple[Shape, int, list[ConvSpec | int | str]]] = {
     "mnist mlp": ((1, 28, 28), 1, [500, 300, 200, 100]),
@@ -139,6 +142,18 @@ def measure(run: Callable[[], object], images: int, repeat: int, clock: Callable
     return images / statistics.median(seconds)
 
 
+def differing_set(model: IntegerModel, pixels: npt.NDArray[np.uint8]) -> str | None:
+    """The first instruction set with which the program's scores are not the reference's; None if there is none."""
+    expected = np.concatenate(
+        [reference.scores(model, part) for part in np.array_split(pixels, 1 + len(pixels) // 250)]
+    )
+    for name in instruction_set.available():
+        with instruction_set.using(name):
+            if not np.array_equal(compile(model)(pixels), expected):
+                return name
+    return None
+
+
 def processor() -> str:
     """The processor's model name, where the system tells it."""
     info = Path("/proc/cpuinfo")
@@ -153,7 +168,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--threads", type=int, default=available_threads(), help="for the program and for torch")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--images", type=int, default=2048, help="images for the program (float32: a quarter of it)")
+    parser.add_argument("--check", type=int, default=32, help="images to compare with the reference (default 32)")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="which seconds count")
     arguments = parser.parse_args()
     clock = time.perf_counter if arguments.clock == "wall" else time.process_time
@@ -163,25 +178,27 @@ def main() -> int:
         f"{arguments.clock} clock; instructions {instruction_set.selected()}; "
         f"torch {torch.__version__}, NumPy {np.__version__}"
     )
-    print(f"{'images/s':28} {'program':>10} {'one image':>10} {'torch f32':>10} {'reference':>10} {'vs torch':>9}")
+    columns = [f"{who}, batch {size}" for size in BATCHES for who in ("program", "torch", "ratio")]
+    print(f"{'images/s':28} " + " ".join(f"{column:>18}" for column in columns))
     for name, (shape, levels, specs) in NETWORKS.items():
         rng = np.random.default_rng(0)
         model = build(shape, levels, specs, rng)
-        pixels = rng.integers(0, 256, (arguments.images, *shape)).astype(np.uint8)
-        some, few = pixels[: max(1, arguments.images // 4)], pixels[: max(1, arguments.images // 128)]
-        program, in_float = compile(model, threads=arguments.threads), float_network(model)
-        expected = reference.scores(model, few)
-        if not np.array_equal(program(few), expected) or not np.array_equal(program(some), in_float(some)):
-            print(f"{name}: the routes disagree", file=sys.stderr)
+        wrong = differing_set(model, rng.integers(0, 256, (arguments.check, *shape)).astype(np.uint8))
+        if wrong:
+            print(f"{name}: {wrong} and the reference disagree", file=sys.stderr)
             return 1
-        repeat = arguments.repeat
-        fast = measure(partial(program, pixels), len(pixels), repeat, clock)
-        single = measure(partial(program, pixels[:1]), 1, 20 * repeat, clock)
-        floats = measure(partial(in_float, some), len(some), repeat, clock)
-        slow = measure(partial(reference.scores, model, few), len(few), 1, clock)
-        print(
-            f"{name:28} {fast:10,.0f} {single:10,.0f} {floats:10,.0f} {slow:10,.0f} {fast / floats:8.1f}x", flush=True
-        )
+        program, in_float = compile(model, threads=arguments.threads), float_network(model)
+        cells = []
+        for size in BATCHES:
+            pixels = rng.integers(0, 256, (size, *shape)).astype(np.uint8)
+            if not np.array_equal(program(pixels), in_float(pixels)):
+                print(f"{name}: the program and torch disagree", file=sys.stderr)
+                return 1
+            repeat = arguments.repeat * max(1, 64 // size)
+            fast = measure(partial(program, pixels), size, 4 * repeat, clock)
+            floats = measure(partial(in_float, pixels), size, repeat, clock)
+            cells += [f"{fast:18,.0f}", f"{floats:18,.0f}", f"{fast / floats:17.1f}x"]
+        print(f"{name:28} " + " ".join(cells), flush=True)
     return 0
 
 

@@ -20,6 +20,15 @@ def ternary_dense(
     limits: _Limits,
     threads: int,
 ) -> None: ...
+def amx_dense(
+    activations: npt.NDArray[np.uint64],
+    images: int,
+    weights: TileWeights,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: _Limits,
+    threads: int,
+) -> None: ...
 def ternary_conv(
     activations: npt.NDArray[np.uint64],
     images: int,
@@ -72,3 +81,27 @@ def scores_argmax(
     scores: npt.NDArray[np.int64],
     winners: npt.NDArray[np.int64],
 ) -> None: ...
+
+class TileWeights:
+    def __init__(self, weights: npt.NDArray[np.int8]) -> None: ...
+
+class Program:
+    def __init__(self, shape: tuple[int, int, int, int], thresholds: npt.NDArray[np.int32], levels: int) -> None: ...
+    def add_tiles(self, window: _Geometry, weights: npt.NDArray[np.int8], limits: _Limits) -> None: ...
+    def add_ternary(
+        self, window: _Geometry, weights: npt.NDArray[np.uint64], outputs: int, limits: _Limits
+    ) -> None: ...
+    def add_levels(self, window: _Geometry, weights: npt.NDArray[np.int16], outputs: int, limits: _Limits) -> None: ...
+    def add_pool_of_bits(self, window: _Geometry, conjunctive: npt.NDArray[np.uint64]) -> None: ...
+    def add_pool_of_bytes(self, window: _Geometry, conjunctive: npt.NDArray[np.uint8]) -> None: ...
+    def set_scores(self, bias: npt.NDArray[np.int32], shift: int) -> None: ...
+    def run(
+        self,
+        pixels: npt.NDArray[np.integer],
+        images: int,
+        threads: int,
+        batch: int,
+        scores: npt.NDArray[np.int64],
+        winners: npt.NDArray[np.int64],
+    ) -> None: ...
+    def trace(self, pixels: npt.NDArray[np.integer], images: int) -> list[npt.NDArray[np.uint8]]: ...

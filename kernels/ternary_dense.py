@@ -9,29 +9,40 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.kernels import _cpu
+from bnnhw.kernels import _cpu, instruction_set
 from bnnhw.kernels.packed_bits import PackedBits, empty_bits, images_of, pack
 from bnnhw.kernels.threads import check_threads
 from bnnhw.kernels.thresholds import Thresholds, thresholds_oracle
 from bnnhw.kernels.weights import TernaryWeights
+
+FEWEST_ROWS_FOR_TILES = 32
 
 
 def ternary_dense(activations: PackedBits, weights: TernaryWeights, threads: int = 1) -> npt.NDArray[np.int32]:
     """Sums int32[N, outputs] of activations [N] of ``weights.inputs`` bits; ValueError if they do not fit."""
     images = images_of(activations, weights.inputs, "activations")
     sums = np.empty((images, weights.outputs), np.int32)
-    _cpu.ternary_dense(
-        activations.words,
-        images,
-        weights.planes,
-        weights.outputs,
-        weights.inputs,
-        sums,
-        None,
-        None,
-        check_threads(threads),
-    )
+    _run(activations, images, weights, sums, None, None, threads)
     return sums
+
+
+def _run(
+    activations: PackedBits,
+    images: int,
+    weights: TernaryWeights,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None,
+    threads: int,
+) -> None:
+    check_threads(threads)
+    # With fewer, reading a byte a weight costs more than counting bits.
+    if instruction_set.selected() == "amx" and images >= FEWEST_ROWS_FOR_TILES:
+        _cpu.amx_dense(activations.words, images, weights.tiles, sums, bits, limits, threads)
+    else:
+        _cpu.ternary_dense(
+            activations.words, images, weights.planes, weights.outputs, weights.inputs, sums, bits, limits, threads
+        )
 
 
 def ternary_dense_oracle(activations: PackedBits, weights: TernaryWeights) -> npt.NDArray[np.int32]:
@@ -47,17 +58,7 @@ def ternary_dense_threshold(
     images = images_of(activations, weights.inputs, "activations")
     thresholds.check(weights.outputs, 1, 1)
     bits = empty_bits(images, weights.outputs)
-    _cpu.ternary_dense(
-        activations.words,
-        images,
-        weights.planes,
-        weights.outputs,
-        weights.inputs,
-        None,
-        bits,
-        (thresholds.limits, thresholds.flips),
-        check_threads(threads),
-    )
+    _run(activations, images, weights, None, bits, (thresholds.limits, thresholds.flips), threads)
     return PackedBits(bits, weights.outputs)
 
 

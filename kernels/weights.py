@@ -1,16 +1,19 @@
 """Ternary weights as the kernels read them: eight output channels side by side, so that one register holds eight sums.
 
-On bits, weights are two bit planes and a sum is ``popcount(a & positive) - popcount(a & negative)``. On levels they are
+On bits, weights are two bit planes and a sum is ``popcount(a & positive) - popcount(a & negative)``, which is
+``2 * popcount(a & positive) - popcount(a)`` if no weight is zero. On levels they are
 small integers, two inputs next to each other because processors multiply and add 16-bit pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from bnnhw.kernels import _cpu
 from bnnhw.kernels.packed_bits import PackedBits, pack
 
 LANES = 8
@@ -51,7 +54,10 @@ class TernaryWeights:
     positive: PackedBits
     negative: PackedBits
     planes: npt.NDArray[np.uint64] = field(init=False, repr=False)
-    """uint64[blocks, words, 2, LANES]: per block of outputs and word, the positive and then the negative words."""
+    """uint64[blocks, words, 2, LANES]: per block of outputs and word, the positive and then the negative words.
+
+    Where no weight is zero, uint64[blocks, words, 1, LANES], the positive words alone: the others follow from them.
+    """
 
     def __post_init__(self) -> None:
         p, n = self.positive, self.negative
@@ -63,10 +69,17 @@ class TernaryWeights:
         if np.any(p.words & n.words):
             raise ValueError("a weight cannot be in both planes: it is +1, 0 or -1")
         outputs, words = p.words.shape
-        padded = np.zeros((2, lane_count(outputs), words), np.uint64)
-        padded[0, :outputs], padded[1, :outputs] = p.words, n.words
-        blocks = padded.reshape(2, -1, LANES, words).transpose(1, 3, 0, 2)
+        planes = [p.words] if self.binary else [p.words, n.words]
+        padded = np.zeros((len(planes), lane_count(outputs), words), np.uint64)
+        padded[:, :outputs] = planes
+        blocks = padded.reshape(len(planes), -1, LANES, words).transpose(1, 3, 0, 2)
         object.__setattr__(self, "planes", np.ascontiguousarray(blocks))
+
+    @property
+    def binary(self) -> bool:
+        """Whether no weight is zero."""
+        ones = np.bitwise_count(self.positive.words).sum() + np.bitwise_count(self.negative.words).sum()
+        return bool(ones == self.outputs * self.inputs)
 
     @property
     def outputs(self) -> int:
@@ -75,6 +88,11 @@ class TernaryWeights:
     @property
     def inputs(self) -> int:
         return self.positive.count
+
+    @cached_property
+    def tiles(self) -> _cpu.TileWeights:
+        """The same for the matrix unit, a byte a weight; made at its first use."""
+        return _cpu.TileWeights(self.unpack())
 
     def unpack(self) -> npt.NDArray[np.int8]:
         """int8[outputs, inputs]."""

@@ -28,6 +28,7 @@ def windows(draw: st.DrawFn, padded: bool = True, largest: int = 7) -> Window:
 
 
 def random_weights(rng: np.random.Generator, outs: int, ins: int) -> np.ndarray:
+    """Now and then no weight is zero, or all are."""
     density = rng.choice([0.0, 0.2, 1.0])
     return (rng.choice([-1, 1], (outs, ins)) * (rng.random((outs, ins)) < density)).astype(np.int8)
 

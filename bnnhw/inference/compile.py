@@ -1,7 +1,10 @@
 """From an IntegerModel to a Program: every constant is brought into the kernels' layout once.
 
-The model flattens activations in channel, height, width order; the kernels keep bits in height, width, channel order.
+The model flattens activations in channel, height, width order; the kernels keep them in height, width, channel order.
 So the weight columns of a dense layer are permuted here, and no activation is ever reordered.
+
+On a processor with a matrix unit (instruction set ``amx``) an activation is a byte and a layer an 8-bit matrix product;
+elsewhere activations are bit strings and layers count bits, the first one of a model with several levels excepted.
 """
 
 from __future__ import annotations
@@ -10,57 +13,88 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.inference.program import Program
-from bnnhw.inference.steps import BitConv, BitDense, HiddenStep, LevelLayer, Pool, Quantize, Score
 from bnnhw.kernels import (
     LevelWeights,
     PixelThresholds,
     Thresholds,
     Window,
     available_threads,
+    instruction_set,
+    pack,
     pack_ternary,
     window_order,
 )
-from bnnhw.model import Conv, Hidden, IntegerModel, MaxPool, Shape
+from bnnhw.kernels._cpu import Program as NativeProgram
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Shape
+
+LARGEST_BYTE = 255
 
 
-def compile(model: IntegerModel, threads: int | None = None, batch: int = 1024) -> Program:
-    """Compile a model for this processor.
+def compile(model: IntegerModel, threads: int | None = None, batch: int | None = None) -> Program:
+    """Compile a model for this processor, by the instruction set that is selected now.
 
-    threads: how many threads a layer may use, by default all that the process may run on. batch: images that go
-    through all layers together; it bounds memory and changes no result. ValueError if either is below 1.
+    threads: how many threads share a call's images, by default all that the process may run on. batch: images that go
+    through all layers together, by default as many as fit the caches; it changes no result. ValueError if either is
+    below 1.
     """
-    quantize = Quantize(PixelThresholds(model.quantizer.thresholds))
-    on_bits = model.quantizer.levels == 1
+    levels = model.quantizer.levels
     shapes = model.shapes
-    hidden: list[HiddenStep] = []
-    for layer, shape in zip(model.hidden, shapes, strict=False):
-        hidden.append(_hidden(layer, shape, on_bits))
-        on_bits = True
-    columns = _columns(model.output.weights, shapes[-2])
-    weights = pack_ternary(columns) if on_bits else LevelWeights(columns)
-    score = Score(weights, model.output.bias, model.output.shift)
+    on_bytes = instruction_set.selected() == "amx" and levels <= LARGEST_BYTE
+    first = 1 if on_bytes else _level_bytes(levels)
+    channels, height, width = shapes[0]
+    thresholds = PixelThresholds(model.quantizer.thresholds).ascending
+    native = NativeProgram((1, channels, height, width), thresholds, first)
+    on_levels = first != 0 and not on_bytes
+    for layer, shape in zip(model.layers, shapes, strict=False):
+        if isinstance(layer, MaxPool):
+            _add_pool(native, layer, shape, on_bytes)
+            continue
+        window, weights, limits = _window(layer, shape), _columns(layer, shape), _limits(layer)
+        if on_bytes:
+            native.add_tiles(window.geometry, weights, limits)
+        elif on_levels:
+            native.add_levels(window.geometry, LevelWeights(weights).pairs, len(weights), limits)
+        else:
+            native.add_ternary(window.geometry, pack_ternary(weights).planes, len(weights), limits)
+        on_levels = False
+    native.set_scores(np.ascontiguousarray(model.output.bias), model.output.shift)
     threads = available_threads() if threads is None else threads
-    return Program(model.quantizer, shapes, quantize, tuple(hidden), score, threads, batch)
+    return Program(model.quantizer, shapes, native, first, on_bytes, threads, batch)
 
 
-def _hidden(layer: Hidden, shape: Shape, on_bits: bool) -> HiddenStep:
+def _level_bytes(levels: int) -> int:
+    """Bytes an integer between layers takes; 0 if the quantizer makes bits."""
+    if levels == 1:
+        return 0
+    return 1 if levels <= LARGEST_BYTE else 2 if levels <= np.iinfo(np.int16).max else 4
+
+
+def _add_pool(native: NativeProgram, layer: MaxPool, shape: Shape, on_bytes: bool) -> None:
     channels, height, width = shape
-    if isinstance(layer, MaxPool):
-        return Pool(layer.conjunctive, Window(channels, height, width, layer.kernel, layer.stride))
-    thresholds = Thresholds(layer.threshold, layer.less_equal)
+    geometry = Window(channels, height, width, layer.kernel, layer.stride).geometry
+    if on_bytes:
+        native.add_pool_of_bytes(geometry, layer.conjunctive.astype(np.uint8))
+    else:
+        native.add_pool_of_bits(geometry, pack(layer.conjunctive).words)
+
+
+def _window(layer: Conv | Dense | Output, shape: Shape) -> Window:
+    """A dense layer's window covers its whole input."""
+    channels, height, width = shape
     if isinstance(layer, Conv):
         kernel_h, kernel_w = layer.weights.shape[2:]
-        window = Window(channels, height, width, (kernel_h, kernel_w), layer.stride, layer.padding)
-        columns = window_order(layer.weights)
-        if on_bits:
-            return BitConv(pack_ternary(columns), thresholds, window)
-        return LevelLayer(LevelWeights(columns), thresholds, window)
-    columns = _columns(layer.weights, shape)
-    if on_bits:
-        return BitDense(pack_ternary(columns), thresholds)
-    return LevelLayer(LevelWeights(columns), thresholds, Window(channels, height, width, (height, width)))
+        return Window(channels, height, width, (kernel_h, kernel_w), layer.stride, layer.padding)
+    return Window(channels, height, width, (height, width))
 
 
-def _columns(weights: npt.NDArray[np.int8], shape: Shape) -> npt.NDArray[np.int8]:
-    """Weights [out, C * H * W] with their columns in height, width, channel order."""
-    return window_order(weights.reshape(-1, *shape))
+def _columns(layer: Conv | Dense | Output, shape: Shape) -> npt.NDArray[np.int8]:
+    """Weights [out, inputs] with the inputs in the order of a window's values: height, width, channel."""
+    weights = layer.weights if isinstance(layer, Conv) else layer.weights.reshape(-1, *shape)
+    return window_order(weights)
+
+
+def _limits(layer: Conv | Dense | Output) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]] | None:
+    if isinstance(layer, Output):
+        return None
+    thresholds = Thresholds(layer.threshold, layer.less_equal)
+    return thresholds.limits, thresholds.flips

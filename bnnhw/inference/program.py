@@ -1,15 +1,14 @@
-"""A compiled model: calls the kernels layer by layer, a batch of images at a time."""
+"""A compiled model, and what it makes of images, layer by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.inference.steps import Activation, HiddenStep, Quantize, Score
 from bnnhw.kernels import PackedBits
+from bnnhw.kernels._cpu import Program as NativeProgram
 from bnnhw.model import Quantizer, Shape
 from bnnhw.model.reference import check_pixels
 
@@ -36,14 +35,16 @@ class Program:
 
     quantizer: Quantizer
     shapes: tuple[Shape, ...]
-    quantize: Quantize
-    hidden: tuple[HiddenStep, ...]
-    score: Score
+    native: NativeProgram
+    level_bytes: int
+    """Bytes of a quantized pixel; 0: it is a bit of a string."""
+    on_bytes: bool
+    """Between layers a bit is a byte, not a bit of a string."""
     threads: int
-    batch: int
+    batch: int | None
 
     def __post_init__(self) -> None:
-        if self.threads < 1 or self.batch < 1:
+        if self.threads < 1 or (self.batch is not None and self.batch < 1):
             raise ValueError(f"threads and batch must be 1 or more, not {self.threads} and {self.batch}")
 
     def __call__(self, pixels: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -54,33 +55,31 @@ class Program:
         return self._run(pixels)[1]
 
     def trace(self, pixels: npt.ArrayLike) -> Trace:
-        """Run all pixels in one batch and keep every layer's result."""
-        activation = self.quantize(check_pixels(self.quantizer, pixels), self.threads)
-        levels = _unpack(activation, self.shapes[0]).astype(np.int64)
-        bits: list[npt.NDArray[np.bool_]] = []
-        for step, shape in zip(self.hidden, self.shapes[1:], strict=False):
-            activation = step(activation, self.threads)
-            bits.append(_unpack(activation, shape).astype(np.bool_))
-        return Trace(levels, tuple(bits), self.score(activation, self.threads)[0])
+        """Run all pixels and keep every layer's result."""
+        checked = self._pixels(pixels)
+        first, *hidden = self.native.trace(checked, len(checked))[:-1]
+        levels = _unpack(first, self.shapes[0], self.level_bytes)
+        bits = [_unpack(one, shape, int(self.on_bytes)) for one, shape in zip(hidden, self.shapes[1:], strict=False)]
+        return Trace(levels.astype(np.int64), tuple(one.astype(np.bool_) for one in bits), self(pixels))
 
     def _run(self, pixels: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        checked = check_pixels(self.quantizer, pixels)
-        scores = np.empty((len(checked), *self.score.bias.shape), np.int64)
+        checked = self._pixels(pixels)
+        scores = np.empty((len(checked), *self.shapes[-1][:1]), np.int64)
         classes = np.empty(len(checked), np.int64)
-        for part in self._batches(len(checked)):
-            activation = self.quantize(checked[part], self.threads)
-            for step in self.hidden:
-                activation = step(activation, self.threads)
-            scores[part], classes[part] = self.score(activation, self.threads)
+        self.native.run(checked, len(checked), self.threads, self.batch or 0, scores, classes)
         return scores, classes
 
-    def _batches(self, images: int) -> Iterator[slice]:
-        for first in range(0, images, self.batch):
-            yield slice(first, min(first + self.batch, images))
+    def _pixels(self, pixels: npt.ArrayLike) -> npt.NDArray[np.integer]:
+        checked = check_pixels(self.quantizer, pixels)
+        return np.ascontiguousarray(checked, np.uint8 if checked.dtype == np.uint8 else np.int32)
 
 
-def _unpack(activation: Activation, shape: Shape) -> npt.NDArray[np.generic]:
-    """An activation as an array [N, C, H, W]."""
+def _unpack(step: npt.NDArray[np.uint8], shape: Shape, value_bytes: int) -> npt.NDArray[np.generic]:
+    """A step's bytes [N, ...], in height, width, channel order, as an array [N, C, H, W]; value_bytes 0: bits."""
     channels, height, width = shape
-    values = activation.unpack() if isinstance(activation, PackedBits) else activation
+    values: npt.NDArray[np.generic]
+    if value_bytes == 0:
+        values = PackedBits(step.view(np.uint64), channels * height * width).unpack()
+    else:
+        values = step.view({1: np.uint8, 2: np.int16, 4: np.int32}[value_bytes])
     return values.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)

@@ -1,6 +1,4 @@
-// bnnhw.kernels._cpu: the loops for NumPy arrays. The Python functions beside it validate what a user gives and word
-// the errors; the checks here only make sure that no array is smaller than the geometry says. The interpreter lock is
-// released while a loop runs.
+// bnnhw.kernels._cpu: the loops for NumPy arrays. The interpreter lock is released while a loop runs.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -13,36 +11,13 @@
 #include <string>
 #include <tuple>
 
-#include "layers.hpp"
-
-namespace nb = nanobind;
+#include "amx.hpp"
+#include "arrays.hpp"
+#include "parallel.hpp"
 
 namespace bnnhw::kernels {
 
 namespace {
-
-template <class T>
-using Array = nb::ndarray<T, nb::numpy, nb::c_contig, nb::device::cpu>;
-using Limits = std::tuple<Array<const std::int32_t>, Array<const std::uint8_t>>;
-// channels, height, width, kernel, stride and padding (each vertical, horizontal).
-using Geometry = std::tuple<std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t, std::size_t,
-                            std::size_t, std::size_t>;
-
-template <class T>
-void require_size(const Array<T>& array, std::size_t size, const char* what) {
-  if (array.size() != size) {
-    throw std::invalid_argument(std::string(what) + " has " + std::to_string(array.size()) + " elements, not " +
-                                std::to_string(size));
-  }
-}
-
-Window window_of(const Geometry& g) {
-  const auto [c, h, w, kh, kw, sh, sw, ph, pw] = g;
-  if (c == 0 || h == 0 || w == 0 || kh == 0 || kw == 0 || sh == 0 || sw == 0 || kh > h + 2 * ph || kw > w + 2 * pw) {
-    throw std::invalid_argument("the window does not fit the image");
-  }
-  return {c, h, w, kh, kw, sh, sw, ph, pw};
-}
 
 // The result of a layer with `outputs` channels at `positions` positions of `images` images: exactly one of sums and
 // bits is given, thresholds with bits.
@@ -58,12 +33,7 @@ struct BoundResult {
       return;
     }
     require_size(*bits, images * words_for(positions * outputs), "bits");
-    const auto& [values, flips] = *limits;
-    const std::size_t lanes = blocks_for(outputs) * kLanes;
-    const bool shared = values.size() == lanes;
-    require_size(values, shared ? lanes : positions * lanes, "limits");
-    require_size(flips, blocks_for(outputs), "flips");
-    thresholds = {values.data(), shared ? 0 : lanes, flips.data()};
+    thresholds = thresholds_of(positions, outputs, limits);
     result.bits = bits->data();
     result.thresholds = &thresholds;
   }
@@ -74,11 +44,6 @@ struct BoundResult {
   Result result{};
 };
 
-TernaryWeights ternary_weights(const Array<const std::uint64_t>& planes, std::size_t outputs, std::size_t bits) {
-  require_size(planes, blocks_for(outputs) * words_for(bits) * 2 * kLanes, "weights");
-  return {planes.data(), outputs, words_for(bits)};
-}
-
 void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t images, Array<const std::uint64_t> planes,
                         std::size_t outputs, std::size_t bits, std::optional<Array<std::int32_t>> sums,
                         std::optional<Array<std::uint64_t>> out, std::optional<Limits> limits, std::size_t threads) {
@@ -87,6 +52,23 @@ void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t imag
   const BoundResult bound(images, 1, outputs, sums, out, limits);
   const nb::gil_scoped_release unlocked;
   ternary_dense(activations.data(), images, weights, bound.result, threads);
+}
+
+void bind_amx_dense(Array<const std::uint64_t> activations, std::size_t images, const TileWeights& weights,
+                    std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
+                    std::optional<Limits> limits, std::size_t threads) {
+  if (!amx_available()) throw std::invalid_argument("this processor has no matrix unit");
+  const std::size_t words = words_for(weights.inputs());
+  const std::size_t outputs = weights.outputs();
+  require_size(activations, images * words, "activations");
+  const BoundResult bound(images, 1, outputs, sums, out, limits);
+  const nb::gil_scoped_release unlocked;
+  parallel_rows(images, threads, std::uint64_t{words} * outputs / 4, [&](std::size_t begin, std::size_t end) {
+    const Result& r = bound.result;
+    const TileResult part{r.sums == nullptr ? nullptr : r.sums + begin * outputs, nullptr,
+                          r.bits == nullptr ? nullptr : r.bits + begin * words_for(outputs), r.thresholds};
+    amx_dense_on_bits(activations.data() + begin * words, end - begin, weights, part);
+  });
 }
 
 void bind_ternary_conv(Array<const std::uint64_t> activations, std::size_t images, const Geometry& geometry,
@@ -122,19 +104,6 @@ void bind_max_pool(Array<const std::uint64_t> bits, std::size_t images, const Ge
   require_size(pooled, images * words_for(window.positions() * window.channels), "pooled");
   const nb::gil_scoped_release unlocked;
   max_pool(bits.data(), images, window, conjunctive.data(), pooled.data(), threads);
-}
-
-using Shape = std::tuple<std::size_t, std::size_t, std::size_t, std::size_t>;
-
-// thresholds: [c, h, w, count], each of c, h, w the image's size or 1.
-PixelThresholds pixel_thresholds(const Array<const std::int32_t>& t, const Shape& shape) {
-  const auto [n, c, h, w] = shape;
-  const bool fits = t.ndim() == 4 && (t.shape(0) == 1 || t.shape(0) == c) && (t.shape(1) == 1 || t.shape(1) == h) &&
-                    (t.shape(2) == 1 || t.shape(2) == w);
-  if (!fits) throw std::invalid_argument("thresholds do not fit the pixels");
-  const std::size_t count = t.shape(3);
-  return {t.data(), count, t.shape(0) == 1 ? 0 : t.shape(1) * t.shape(2) * count,
-          t.shape(1) == 1 ? 0 : t.shape(2) * count, t.shape(2) == 1 ? 0 : count};
 }
 
 template <class Pixel, class Level>
@@ -202,12 +171,25 @@ void define_quantize_bits(nb::module_& m) {
 
 NB_MODULE(_cpu, m) {
   using namespace bnnhw::kernels;
+  namespace nb = nanobind;
   m.def("instruction_sets", &names);
   m.def("instruction_set", [] { return std::string(selected_instruction_set().name); });
   m.def("select_instruction_set", [](const std::string& name) { return select_instruction_set(name); });
   m.def("ternary_dense", &bind_ternary_dense, nb::arg("activations").noconvert(), nb::arg("images"),
         nb::arg("weights").noconvert(), nb::arg("outputs"), nb::arg("count"), nb::arg("sums").noconvert().none(),
         nb::arg("bits").noconvert().none(), nb::arg("limits").none(), nb::arg("threads"));
+  nb::class_<TileWeights>(m, "TileWeights")
+      .def("__init__",
+           [](TileWeights* self, const Array<const std::int8_t>& weights) {
+             if (weights.ndim() != 2 || weights.size() == 0) {
+               throw std::invalid_argument("weights are not [outputs, inputs]");
+             }
+             new (self) TileWeights(weights.data(), weights.shape(0), 1, weights.shape(1));
+           },
+           nb::arg("weights").noconvert());
+  m.def("amx_dense", &bind_amx_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
+        nb::arg("sums").noconvert().none(), nb::arg("bits").noconvert().none(), nb::arg("limits").none(),
+        nb::arg("threads"));
   m.def("ternary_conv", &bind_ternary_conv, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("window"),
         nb::arg("weights").noconvert(), nb::arg("outputs"), nb::arg("sums").noconvert().none(),
         nb::arg("bits").noconvert().none(), nb::arg("limits").none(), nb::arg("threads"));
@@ -224,6 +206,7 @@ NB_MODULE(_cpu, m) {
   define_quantize<std::int32_t, std::int32_t>(m);
   define_quantize_bits<std::uint8_t>(m);
   define_quantize_bits<std::int32_t>(m);
+  define_program(m);
   m.def("scores_argmax", &bind_scores_argmax, nb::arg("sums").noconvert(), nb::arg("images"),
         nb::arg("bias").noconvert(), nb::arg("shift"), nb::arg("scores").noconvert(), nb::arg("winners").noconvert());
 }

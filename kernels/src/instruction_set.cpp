@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "amx.hpp"
+
 namespace bnnhw::kernels {
 
 namespace {
@@ -11,9 +13,11 @@ std::vector<const InstructionSet*> detect() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx2");
+                      __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx2") &&
+                      __builtin_cpu_supports("popcnt");
+  if (avx512 && amx_available()) found.push_back(amx_lanes());
   if (avx512) found.push_back(avx512_lanes());
-  if (__builtin_cpu_supports("avx2")) found.push_back(avx2_lanes());
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(avx2_lanes());
   if (__builtin_cpu_supports("popcnt")) found.push_back(popcnt_lanes());
 #endif
   found.push_back(portable_lanes());

@@ -1,4 +1,4 @@
-// Which machine code the inner loops use. Every instruction set offers the same three loops over blocks of eight
+// Which machine code the inner loops use. Every instruction set offers the same loops over blocks of eight
 // output channels ("lanes"); the best one that this processor can run is chosen when the module is loaded, so one
 // binary serves every processor of its architecture. All of them are exact, so the choice never changes a result.
 #pragma once
@@ -19,6 +19,11 @@ struct InstructionSet {
   // words, `stride` words apart. block: [words][positive, negative][kLanes].
   void (*ternary)(const std::uint64_t* rows, std::size_t stride, std::size_t count, std::size_t words,
                   const std::uint64_t* block, std::int32_t* sums);
+
+  // The same where no weight is zero: sums[row][lane] = 2 * popcount(row & positive[lane]) - popcount(row), half the
+  // work. block: [words][kLanes].
+  void (*binary)(const std::uint64_t* rows, std::size_t stride, std::size_t count, std::size_t words,
+                 const std::uint64_t* block, std::int32_t* sums);
 
   // sums[row][lane] = sum of row[k] * weight[k][lane] for rows of 2 * pairs values. block: [pairs][kLanes][2].
   void (*levels)(const std::int16_t* rows, std::size_t count, std::size_t pairs, const std::int16_t* block,
@@ -42,5 +47,7 @@ const InstructionSet* portable_lanes();
 const InstructionSet* popcnt_lanes();
 const InstructionSet* avx2_lanes();
 const InstructionSet* avx512_lanes();
+// AVX-512's loops, for what does not run on the matrix unit (amx.hpp).
+const InstructionSet* amx_lanes();
 
 }  // namespace bnnhw::kernels

@@ -1,4 +1,4 @@
-// The three loops in standard C++, compiled for the architecture's baseline and, on x86-64, once more for processors
+// The loops in standard C++, compiled for the architecture's baseline and, on x86-64, once more for processors
 // with a popcount instruction.
 #include "instruction_set.hpp"
 
@@ -20,6 +20,22 @@ namespace {
       }
     }
     for (std::size_t lane = 0; lane < kLanes; ++lane) sums[row * kLanes + lane] = lanes[lane];
+  }
+}
+
+[[gnu::always_inline]] inline void binary_loop(const std::uint64_t* rows, std::size_t stride, std::size_t count,
+                                               std::size_t words, const std::uint64_t* block, std::int32_t* sums) {
+  for (std::size_t row = 0; row < count; ++row) {
+    const std::uint64_t* bits = rows + row * stride;
+    std::int32_t lanes[kLanes] = {};
+    std::int32_t ones = 0;
+    for (std::size_t word = 0; word < words; ++word) {
+      ones += __builtin_popcountll(bits[word]);
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        lanes[lane] += __builtin_popcountll(bits[word] & block[word * kLanes + lane]);
+      }
+    }
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sums[row * kLanes + lane] = 2 * lanes[lane] - ones;
   }
 }
 
@@ -55,6 +71,11 @@ void portable_ternary(const std::uint64_t* rows, std::size_t stride, std::size_t
   ternary_loop(rows, stride, count, words, block, sums);
 }
 
+void portable_binary(const std::uint64_t* rows, std::size_t stride, std::size_t count, std::size_t words,
+                     const std::uint64_t* block, std::int32_t* sums) {
+  binary_loop(rows, stride, count, words, block, sums);
+}
+
 void portable_levels(const std::int16_t* rows, std::size_t count, std::size_t pairs, const std::int16_t* block,
                      std::int32_t* sums) {
   levels_loop(rows, count, pairs, block, sums);
@@ -70,18 +91,23 @@ void portable_compare(const std::int32_t* sums, std::size_t count, const std::in
                                               std::size_t words, const std::uint64_t* block, std::int32_t* sums) {
   ternary_loop(rows, stride, count, words, block, sums);
 }
+
+[[gnu::target("popcnt")]] void popcnt_binary(const std::uint64_t* rows, std::size_t stride, std::size_t count,
+                                             std::size_t words, const std::uint64_t* block, std::int32_t* sums) {
+  binary_loop(rows, stride, count, words, block, sums);
+}
 #endif
 
 }  // namespace
 
 const InstructionSet* portable_lanes() {
-  static constexpr InstructionSet set{"portable", portable_ternary, portable_levels, portable_compare};
+  static constexpr InstructionSet set{"portable", portable_ternary, portable_binary, portable_levels, portable_compare};
   return &set;
 }
 
 const InstructionSet* popcnt_lanes() {
 #if defined(__x86_64__)
-  static constexpr InstructionSet set{"popcnt", popcnt_ternary, portable_levels, portable_compare};
+  static constexpr InstructionSet set{"popcnt", popcnt_ternary, popcnt_binary, portable_levels, portable_compare};
   return &set;
 #else
   return nullptr;

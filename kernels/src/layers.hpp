@@ -27,11 +27,20 @@ struct Window {
 
 constexpr std::size_t blocks_for(std::size_t outputs) { return (outputs + kLanes - 1) / kLanes; }
 
-// uint64[blocks][words][positive, negative][kLanes]; lanes past `outputs` are zero.
+// uint64[blocks][words][positive, negative][kLanes], or without the negative ones where no weight is zero (binary);
+// lanes past `outputs` are zero.
 struct TernaryWeights {
   const std::uint64_t* planes;
   std::size_t outputs;
   std::size_t words;
+  bool binary;
+
+  // Sums of one block of channels for `count` rows that are `words` long and lie next to each other.
+  void accumulate(const InstructionSet& lanes, const std::uint64_t* rows, std::size_t count, std::size_t block,
+                  std::int32_t* sums) const {
+    const std::uint64_t* const from = planes + block * words * (binary ? 1 : 2) * kLanes;
+    (binary ? lanes.binary : lanes.ternary)(rows, words, count, words, from, sums);
+  }
 };
 
 // int16[blocks][pairs][kLanes][2]; values past the patch and lanes past `outputs` are zero.
@@ -75,6 +84,10 @@ void level_conv(const Level* levels, std::size_t images, const Window& window, c
 // bits: uint64[images][words_for(window.image())]; pooled: all zero before.
 void max_pool(const std::uint64_t* bits, std::size_t images, const Window& window, const std::uint64_t* conjunctive,
               std::uint64_t* pooled, std::size_t threads);
+
+// The same on a byte a bit; conjunctive: uint8[channels], 1 for AND.
+void max_pool_bytes(const std::uint8_t* bytes, std::size_t images, const Window& window,
+                    const std::uint8_t* conjunctive, std::uint8_t* pooled);
 
 // levels[n][y][x][c] = how many of the thresholds are <= pixels[n][c][y][x]. thresholds: int32[count] for each of
 // (c, y, x), ascending, at offset c * stride_c + y * stride_h + x * stride_w.

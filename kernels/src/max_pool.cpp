@@ -43,4 +43,25 @@ void max_pool(const std::uint64_t* bits, std::size_t images, const Window& windo
   });
 }
 
+void max_pool_bytes(const std::uint8_t* bytes, std::size_t images, const Window& window,
+                    const std::uint8_t* conjunctive, std::uint8_t* pooled) {
+  const std::size_t channels = window.channels;
+  for (std::size_t n = 0; n < images; ++n, bytes += window.image()) {
+    for (std::size_t row = 0; row < window.rows(); ++row) {
+      for (std::size_t column = 0; column < window.columns(); ++column, pooled += channels) {
+        std::copy_n(conjunctive, channels, pooled);
+        for (std::size_t ky = 0; ky < window.kernel_h; ++ky) {
+          const std::size_t first = (row * window.stride_h + ky) * window.width + column * window.stride_w;
+          for (std::size_t kx = 0; kx < window.kernel_w; ++kx) {
+            const std::uint8_t* const from = bytes + (first + kx) * channels;
+            for (std::size_t c = 0; c < channels; ++c) {
+              pooled[c] = static_cast<std::uint8_t>(conjunctive[c] != 0 ? pooled[c] & from[c] : pooled[c] | from[c]);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace bnnhw::kernels

@@ -14,6 +14,19 @@ Level level_of(Pixel pixel, const std::int32_t* thresholds, std::size_t count) {
   return static_cast<Level>(std::upper_bound(thresholds, thresholds + count, std::int32_t{pixel}) - thresholds);
 }
 
+// counts[i] for a plane of 8-bit pixels and a few shared thresholds: comparisons of 16 or more pixels at once.
+void count_thresholds(const std::uint8_t* plane, std::size_t area, const PixelThresholds& t, std::uint8_t* counts) {
+  std::fill_n(counts, area, std::uint8_t{0});
+  for (std::size_t j = 0; j < t.count; ++j) {
+    const std::int32_t threshold = t.values[j];
+    if (threshold > 255) break;
+    const auto reached = static_cast<std::uint8_t>(std::max(threshold, 0));
+    for (std::size_t i = 0; i < area; ++i) {
+      counts[i] = static_cast<std::uint8_t>(counts[i] + (plane[i] >= reached ? 1 : 0));
+    }
+  }
+}
+
 bool shared(const PixelThresholds& t) { return t.stride_c == 0 && t.stride_h == 0 && t.stride_w == 0; }
 
 }  // namespace
@@ -23,17 +36,28 @@ void quantize(const Pixel* pixels, std::size_t images, std::size_t channels, std
               const PixelThresholds& thresholds, Level* levels, std::size_t threads) {
   const std::size_t area = height * width;
   std::array<Level, 256> table{};
-  const bool look_up = sizeof(Pixel) == 1 && shared(thresholds);
+  constexpr bool bytes = sizeof(Pixel) == 1 && sizeof(Level) == 1;
+  constexpr std::size_t few = 8;
+  const bool compare = bytes && shared(thresholds) && thresholds.count <= few;
+  const bool look_up = sizeof(Pixel) == 1 && shared(thresholds) && !compare;
   if (look_up) {
     for (std::size_t p = 0; p < table.size(); ++p) {
       table[p] = level_of<Level>(static_cast<std::int32_t>(p), thresholds.values, thresholds.count);
     }
   }
   parallel_rows(images, threads, 4 * channels * area, [&](std::size_t begin, std::size_t end) {
+    std::vector<Level> counts(compare && channels > 1 ? area : 0);
     for (std::size_t n = begin; n < end; ++n) {
       for (std::size_t c = 0; c < channels; ++c) {
         const Pixel* plane = pixels + (n * channels + c) * area;
         Level* out = levels + n * channels * area + c;
+        if constexpr (bytes) {
+          if (compare) {
+            count_thresholds(plane, area, thresholds, channels > 1 ? counts.data() : out);
+            for (std::size_t i = 0; i < counts.size(); ++i) out[i * channels] = counts[i];
+            continue;
+          }
+        }
         if (look_up) {
           for (std::size_t i = 0; i < area; ++i) out[i * channels] = table[static_cast<std::uint8_t>(plane[i])];
           continue;

@@ -1,5 +1,6 @@
 // Dense and convolutional layers on bits: ternary weights are two bit planes, a sum is a difference of popcounts
-// (Rastegari et al., "XNOR-Net", ECCV 2016, in the {0, 1} form where zero weights and zero padding cost nothing). A
+// (Rastegari et al., "XNOR-Net", ECCV 2016, in the {0, 1} form where zero weights and zero padding cost nothing); one
+// plane is enough where no weight is zero. A
 // convolution is an implicit matrix product: each output position's patch is gathered as one dense bit string, row by
 // kernel row, and only a tile of patches exists at a time.
 #include "layers.hpp"
@@ -44,8 +45,7 @@ void ternary_dense(const std::uint64_t* activations, std::size_t images, const T
       if (result.sums) tile.sums = result.sums + first * outputs;
       if (result.bits) tile.bits = result.bits + first * result_words;
       finish_tile(lanes, outputs, result.thresholds, tile, scratch, [&](std::size_t block, std::int32_t* sums) {
-        lanes.ternary(activations + first * words, words, tile.rows, words,
-                      weights.planes + block * words * 2 * kLanes, sums);
+        weights.accumulate(lanes, activations + first * words, tile.rows, block, sums);
       });
     }
   });
@@ -87,7 +87,7 @@ void ternary_conv(const std::uint64_t* activations, std::size_t images, const Wi
           }
         }
         finish_tile(lanes, outputs, result.thresholds, tile, scratch, [&](std::size_t block, std::int32_t* sums) {
-          lanes.ternary(patches.data(), words, tile.rows, words, weights.planes + block * words * 2 * kLanes, sums);
+          weights.accumulate(lanes, patches.data(), tile.rows, block, sums);
         });
       }
     }

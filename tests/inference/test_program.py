@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from random_models import models, random_model, random_pixels
 
 from bnnhw.inference import compile, first_difference
-from bnnhw.kernels import PackedBits, Thresholds, instruction_set
+from bnnhw.kernels import instruction_set
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, ModelError, Output, Quantizer, reference
 
 seeds = st.integers(0, 2**32 - 1)
@@ -19,17 +19,23 @@ seeds = st.integers(0, 2**32 - 1)
 @given(models(), seeds, st.sampled_from(instruction_set.available()), st.sampled_from([1, 3, 1024]))
 def test_random_models(model, seed, name, batch):
     pixels = random_pixels(np.random.default_rng(seed), model, 7)
-    program = compile(model, threads=1, batch=batch)
     with instruction_set.using(name):
+        program = compile(model, threads=1, batch=batch)
         assert first_difference(model, program, pixels) is None
         expected = reference.trace(model, pixels)
         assert np.array_equal(program(pixels), expected.scores)
         assert np.array_equal(program.predict(pixels), expected.predictions)
 
 
-@settings(derandomize=True, deadline=None, max_examples=25)
-@given(st.sampled_from([1, 2, 300]), st.integers(0, 1), st.sampled_from([3, 8]), seeds)
-def test_models_with_wide_layers(levels, hidden, channels, seed):
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    st.sampled_from([1, 2, 300]),
+    st.integers(0, 1),
+    st.sampled_from([3, 8]),
+    seeds,
+    st.sampled_from(instruction_set.available()),
+)
+def test_models_with_wide_layers(levels, hidden, channels, seed, name):
     """Channel counts around word boundaries, strides, padding, pooling and per-position thresholds in one model."""
     rng = np.random.default_rng(seed)
 
@@ -51,9 +57,10 @@ def test_models_with_wide_layers(levels, hidden, channels, seed):
         Quantizer((channels, 9, 9), thresholds, -50, 50), tuple(layers), Output(weights(10, last), limits(10), 2)
     )
     pixels = random_pixels(rng, model, 5)
-    program = compile(model)
-    assert first_difference(model, program, pixels) is None
-    assert np.array_equal(program(pixels), reference.scores(model, pixels))
+    with instruction_set.using(name):
+        program = compile(model)
+        assert first_difference(model, program, pixels) is None
+        assert np.array_equal(program(pixels), reference.scores(model, pixels))
 
 
 @pytest.mark.parametrize("levels", [1, 3])
@@ -136,20 +143,20 @@ def test_threads_may_share_a_program_and_do_not_change_results():
     assert all(np.array_equal(scores, expected) for scores in found)
 
 
-def test_the_first_wrong_bit_is_found():
-    """A program with one threshold changed differs in that layer and channel, and nowhere before."""
+@pytest.mark.parametrize("name", instruction_set.available())
+def test_the_first_wrong_bit_is_found(name):
+    """The program of a model with one threshold changed differs in that layer and channel, and nowhere before."""
     rng = np.random.default_rng(4)
-    layers = (
-        Conv(rng.integers(-1, 2, (5, 1, 2, 2)), [0] * 5, [False] * 5),
-        Dense(rng.integers(-1, 2, (6, 45)), [0] * 6, [False] * 6),
-    )
-    model = IntegerModel(Quantizer((1, 4, 4), [128]), layers, Output(rng.integers(-1, 2, (2, 6)), [0, 0]))
+    first = Conv(rng.integers(-1, 2, (5, 1, 2, 2)), [0] * 5, [False] * 5)
+    weights, output = rng.integers(-1, 2, (6, 45)), Output(rng.integers(-1, 2, (2, 6)), [0, 0])
+
+    def model_with(thresholds):
+        return IntegerModel(Quantizer((1, 4, 4), [128]), (first, Dense(weights, thresholds, [False] * 6)), output)
+
+    model = model_with([0] * 6)
     pixels = random_pixels(rng, model, 30)
-    program = compile(model)
-    step = program.hidden[1]
-    threshold = np.array([0, 0, 0, 1, 0, 0], np.int32)
-    object.__setattr__(step, "thresholds", Thresholds(threshold, np.zeros(6, bool)))
-    found = first_difference(model, program, pixels)
+    with instruction_set.using(name):
+        found = first_difference(model, compile(model_with([0, 0, 0, 1, 0, 0])), pixels)
     sums = reference.trace(model, pixels).accumulators[1][:, 3, 0, 0]
     assert found is not None
     assert found.where == "layer 2 (dense)"
@@ -157,10 +164,13 @@ def test_the_first_wrong_bit_is_found():
     assert (found.expected, found.actual) == (1, 0)
 
 
-def test_activations_stay_packed_between_layers():
-    model = random_model(np.random.default_rng(2), (1, 5, 5), hidden=3)
-    program = compile(model)
-    activation = program.quantize(random_pixels(np.random.default_rng(1), model, 4), 1)
-    for step in program.hidden:
-        activation = step(activation, 1)
-        assert isinstance(activation, PackedBits)
+@pytest.mark.parametrize("name", instruction_set.available())
+@pytest.mark.parametrize("batch", [None, 1, 7])
+def test_a_batch_and_threads_change_nothing(name, batch):
+    """Widths beyond a tile's 16 columns, dense layers beyond its 64 inputs and 16 rows, and rows left over in each."""
+    rng = np.random.default_rng(6)
+    model = random_model(rng, (3, 21, 37), levels=3, hidden=3)
+    pixels = random_pixels(rng, model, 83)
+    with instruction_set.using(name):
+        program = compile(model, threads=3, batch=batch)
+        assert np.array_equal(program(pixels), reference.scores(model, pixels))

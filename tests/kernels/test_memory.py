@@ -7,10 +7,23 @@ from bnnhw.kernels import _cpu
 
 WORD = np.zeros((1, 1), np.uint64)
 PLANES = np.zeros((1, 1, 2, 8), np.uint64)
+GEOMETRY = (1, 2, 2, 2, 2, 1, 1, 0, 0)
 
 
 def sums(*shape):
     return np.zeros(shape, np.int32)
+
+
+def program(levels):
+    """Of 2x2 pixels."""
+    return _cpu.Program((1, 1, 2, 2), sums(1, 1, 1, 1), levels)
+
+
+def scored():
+    made = program(0)
+    made.add_ternary(GEOMETRY, PLANES, 8, None)
+    made.set_scores(sums(8), 0)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -30,6 +43,21 @@ def sums(*shape):
         lambda: _cpu.max_pool(WORD, 1, (65, 1, 1, 1, 1, 1, 1, 0, 0), WORD, WORD.copy(), 1),
         lambda: _cpu.quantize(np.zeros(3, np.uint8), (1, 1, 2, 2), sums(1, 1, 1, 1), np.zeros(4, np.uint8), 1),
         lambda: _cpu.quantize(np.zeros(4, np.uint8), (1, 1, 2, 2), sums(1, 3, 1, 1), np.zeros(4, np.uint8), 1),
+        lambda: _cpu.ternary_dense(WORD, 1, PLANES[:, :, :1].copy(), 9, 64, sums(1, 9), None, None, 1),
+        lambda: _cpu.TileWeights(np.zeros(4, np.int8)),
+        lambda: _cpu.amx_dense(WORD, 2, _cpu.TileWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
+        lambda: program(1).add_tiles(GEOMETRY, np.ones((3, 5), np.int8), None),
+        lambda: program(0).add_tiles(GEOMETRY, np.ones((3, 4), np.int8), None),
+        lambda: program(0).add_levels(GEOMETRY, np.zeros(32, np.int16), 8, None),
+        lambda: program(1).add_ternary(GEOMETRY, PLANES, 8, None),
+        lambda: program(0).add_ternary(GEOMETRY, PLANES, 8, (sums(7), np.zeros(1, np.uint8))),
+        lambda: program(0).add_ternary((1, 3, 3, 3, 3, 1, 1, 0, 0), PLANES, 8, None),
+        lambda: program(0).set_scores(sums(3), 0),
+        lambda: program(0).run(np.zeros(4, np.uint8), 1, 1, 0, np.zeros(0, np.int64), np.zeros(1, np.int64)),
+        lambda: scored().run(np.zeros(3, np.uint8), 1, 1, 0, np.zeros(8, np.int64), np.zeros(1, np.int64)),
+        lambda: scored().run(np.zeros(4, np.uint8), 1, 1, 0, np.zeros(7, np.int64), np.zeros(1, np.int64)),
+        lambda: scored().trace(np.zeros(3, np.uint8), 1),
+        lambda: scored().add_pool_of_bits(GEOMETRY, WORD[0]),
         lambda: _cpu.scores_argmax(sums(1, 3), 1, sums(2), 0, np.zeros(3, np.int64), np.zeros(1, np.int64)),
     ],
 )

@@ -1,6 +1,7 @@
 // Every layer against its definition, bit by bit, on shapes around word and block boundaries, with every instruction
 // set this processor has. Each array is exactly as large as the interface says, so that the address sanitizer sees
 // any access past its end.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -9,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "amx.hpp"
 #include "layers.hpp"
 #include "parallel.hpp"
+#include "program.hpp"
 
 using namespace bnnhw::kernels;
 
@@ -48,8 +51,8 @@ std::vector<bool> random_bits(std::size_t count) {
 
 // A layer with random ternary weights [outputs][patch] and thresholds, in plain and in kernel layout.
 struct Layer {
-  Layer(std::size_t outs, std::size_t patch, std::size_t positions, int largest)
-      : outputs(outs), inputs(patch), weights(outs * patch), limits(positions * blocks_for(outs) * kLanes, 1),
+  Layer(std::size_t outs, std::size_t patch, std::size_t positions, int largest, bool binary_weights = false)
+      : binary(binary_weights), outputs(outs), inputs(patch), weights(outs * patch), limits(positions * blocks_for(outs) * kLanes, 1),
         flips(blocks_for(outs)), planes(blocks_for(outs) * words_for(patch) * 2 * kLanes),
         values(blocks_for(outs) * ((patch + 1) / 2) * kLanes * 2) {
     for (std::size_t o = 0; o < outputs; ++o) {
@@ -60,7 +63,7 @@ struct Layer {
         limits[p * blocks_for(outs) * kLanes + o] = below(8) == 0 ? extreme : limit;
       }
       for (std::size_t k = 0; k < inputs; ++k) {
-        const int w = static_cast<int>(below(3)) - 1;
+        const int w = binary ? static_cast<int>(below(2)) * 2 - 1 : static_cast<int>(below(3)) - 1;
         weights[o * inputs + k] = w;
         const std::size_t pair = o / kLanes * ((inputs + 1) / 2) + k / 2;
         values[(pair * kLanes + o % kLanes) * 2 + k % 2] = static_cast<std::int16_t>(w);
@@ -75,7 +78,21 @@ struct Layer {
     return reached != ((flips[o / kLanes] >> o % kLanes & 1) == 1);
   }
 
+  // As the kernels take them: a binary layer's planes are the positive ones.
+  TernaryWeights ternary() {
+    if (binary) {
+      positive.clear();
+      for (std::size_t word = 0; word < planes.size() / (2 * kLanes); ++word) {
+        const auto from = planes.begin() + static_cast<std::ptrdiff_t>(word * 2 * kLanes);
+        positive.insert(positive.end(), from, from + kLanes);
+      }
+    }
+    return {binary ? positive.data() : planes.data(), outputs, words_for(inputs), binary};
+  }
+
+  bool binary;
   std::size_t outputs, inputs;
+  std::vector<std::uint64_t> positive;
   std::vector<int> weights;
   std::vector<std::int32_t> limits;
   std::vector<std::uint8_t> flips;
@@ -162,12 +179,12 @@ void test_bit_ranges() {
 
 void test_dense() {
   for (const std::size_t inputs : {1, 2, 63, 64, 65, 127, 128, 129, 31 * 64, 31 * 64 + 1, 70 * 64 - 1}) {
-    for (const std::size_t images : {1, 3, 67}) {
+    for (const std::size_t images : {1, 2, 3, 67}) {
       const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
-      const Layer layer(random_outputs(), inputs, 1, 1);
+      Layer layer(random_outputs(), inputs, 1, 1, below(2) == 1);
       const std::vector<bool> bits = random_bits(images * inputs);
       const std::vector<std::uint64_t> words = pack(bits, images);
-      const TernaryWeights weights{layer.planes.data(), layer.outputs, words_for(inputs)};
+      const TernaryWeights weights = layer.ternary();
       check_layer(
           layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
           [&](const Result& result) { ternary_dense(words.data(), images, weights, result, 2); });
@@ -179,10 +196,10 @@ void test_ternary_conv() {
   for (int round = 0; round < 60; ++round) {
     const Window w = random_window(true);
     const std::size_t images = 1 + below(3);
-    const Layer layer(random_outputs(), w.patch(), below(2) == 1 ? w.positions() : 1, 1);
+    Layer layer(random_outputs(), w.patch(), below(2) == 1 ? w.positions() : 1, 1, below(2) == 1);
     const std::vector<bool> bits = random_bits(images * w.image());
     const std::vector<std::uint64_t> words = pack(bits, images);
-    const TernaryWeights weights{layer.planes.data(), layer.outputs, words_for(w.patch())};
+    const TernaryWeights weights = layer.ternary();
     check_layer(
         layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
         [&](const Result& result) { ternary_conv(words.data(), images, w, weights, result, 3); });
@@ -230,6 +247,112 @@ void test_max_pool() {
     std::vector<std::uint64_t> pooled(images * words_for(w.positions() * w.channels));
     max_pool(words.data(), images, w, directions.data(), pooled.data(), 2);
     CHECK(pooled == pack(expected, images));
+    const std::vector<std::uint8_t> bytes(bits.begin(), bits.end());
+    const std::vector<std::uint8_t> choose(conjunctive.begin(), conjunctive.end());
+    std::vector<std::uint8_t> pooled_bytes(expected.size(), 7);
+    max_pool_bytes(bytes.data(), images, w, choose.data(), pooled_bytes.data());
+    CHECK(std::vector<bool>(pooled_bytes.begin(), pooled_bytes.end()) == expected);
+  }
+}
+
+std::vector<std::int8_t> narrow(const std::vector<int>& weights) {
+  return std::vector<std::int8_t>(weights.begin(), weights.end());
+}
+
+// A byte result and the same as the words that check_layer wants.
+template <class Run>
+void run_on_bytes(const Result& result, std::size_t images, std::size_t row_outputs, std::size_t rows, const Run& run) {
+  if (result.sums != nullptr) {
+    run(TileResult{result.sums, nullptr, nullptr, nullptr});
+    return;
+  }
+  std::vector<std::uint8_t> bytes(images * rows * row_outputs, 7);
+  run(TileResult{nullptr, bytes.data(), nullptr, result.thresholds});
+  for (const std::uint8_t byte : bytes) CHECK(byte <= 1);
+  const std::vector<std::uint64_t> words = pack(std::vector<bool>(bytes.begin(), bytes.end()), images);
+  std::copy(words.begin(), words.end(), result.bits);
+}
+
+void test_amx_conv() {
+  for (int round = 0; round < 100; ++round) {
+    Window w = random_window(true);
+    // Beyond the 16 positions that a tile holds.
+    if (below(2) == 1) w.width += below(40);
+    const std::size_t images = 1 + below(3);
+    const Layer layer(random_outputs(), w.patch(), below(2) == 1 ? w.positions() : 1, 255);
+    std::vector<std::uint8_t> levels(images * w.image());
+    for (std::uint8_t& level : levels) level = static_cast<std::uint8_t>(below(256));
+    const TileWeights weights(narrow(layer.weights).data(), layer.outputs, w.kernel_h, w.patch() / w.kernel_h);
+    check_layer(
+        layer, w, images, [&](std::size_t k) { return std::int64_t{levels[k]}; },
+        [&](const Result& result) {
+          run_on_bytes(result, images, layer.outputs, w.positions(),
+                       [&](const TileResult& to) { amx_conv(levels.data(), images, w, weights, to); });
+        });
+  }
+}
+
+void test_amx_dense() {
+  for (const std::size_t inputs : {1, 63, 64, 65, 129, 1000, 70 * 64 - 1}) {
+    for (const std::size_t images : {1, 16, 17, 67}) {
+      const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
+      const Layer layer(random_outputs(), inputs, 1, 1);
+      const std::vector<bool> bits = random_bits(images * inputs);
+      const std::vector<std::uint64_t> words = pack(bits, images);
+      const std::vector<std::uint8_t> bytes(bits.begin(), bits.end());
+      const TileWeights weights(narrow(layer.weights).data(), layer.outputs, 1, inputs);
+      const auto value = [&](std::size_t k) { return std::int64_t{bits[k]}; };
+      check_layer(layer, w, images, value, [&](const Result& result) {
+        run_on_bytes(result, images, layer.outputs, 1,
+                     [&](const TileResult& to) { amx_dense(bytes.data(), images, weights, to); });
+      });
+      check_layer(layer, w, images, value, [&](const Result& result) {
+        amx_dense_on_bits(words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
+      });
+    }
+  }
+}
+
+// The largest sums of levels that a tile's 32 bits must hold exactly.
+void test_amx_extremes() {
+  const std::size_t inputs = 100'000;
+  const std::vector<std::uint8_t> levels(inputs, 255);
+  std::vector<std::int8_t> weights(2 * inputs, 1);
+  std::fill_n(weights.begin(), inputs, std::int8_t{-1});
+  std::vector<std::int32_t> sums(2);
+  amx_dense(levels.data(), 1, TileWeights(weights.data(), 2, 1, inputs), {sums.data(), nullptr, nullptr, nullptr});
+  CHECK(sums[0] == -25'500'000);
+  CHECK(sums[1] == 25'500'000);
+}
+
+// Steps run one after the other on every image, whatever the batch and the threads.
+void test_program() {
+  const auto step = [](std::size_t from, std::size_t to, int factor) {
+    return Step{to * sizeof(std::int32_t), 1u << 16, [=](const void* in, std::size_t images, void* out) {
+                  for (std::size_t i = 0; i < images * to; ++i) {
+                    const std::int32_t value = static_cast<const std::int32_t*>(in)[i / to * from + i % to % from];
+                    static_cast<std::int32_t*>(out)[i] = factor * value + static_cast<std::int32_t>(i % to);
+                  }
+                }};
+  };
+  Program program;
+  program.add(step(1, 5, 3));
+  program.add(step(5, 2, -1));
+  program.set_scores({10, 0}, 1);
+  std::vector<std::int32_t> pixels(101);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::int32_t>(below(9));
+  for (const std::size_t batch : {0, 1, 7, 1000}) {
+    for (const std::size_t threads : {1, 3}) {
+      std::vector<std::int64_t> scores(2 * pixels.size());
+      std::vector<std::int64_t> winners(pixels.size());
+      program.run(reinterpret_cast<const std::uint8_t*>(pixels.data()), sizeof(std::int32_t), pixels.size(), threads,
+                  batch, scores.data(), winners.data());
+      for (std::size_t n = 0; n < pixels.size(); ++n) {
+        CHECK(scores[2 * n] == -6 * pixels[n] + 10);
+        CHECK(scores[2 * n + 1] == -6 * pixels[n]);
+        CHECK(winners[n] == 0);
+      }
+    }
   }
 }
 
@@ -240,7 +363,7 @@ void test_quantize(int lowest) {
     const std::size_t channels = 1 + below(3);
     const std::size_t height = 1 + below(9);
     const std::size_t width = 1 + below(9);
-    const std::size_t count = 1 + below(3);
+    const std::size_t count = 1 + below(12);
     const bool by_channel = below(2) == 1;
     const bool by_row = below(2) == 1;
     const bool by_column = below(2) == 1;
@@ -249,7 +372,7 @@ void test_quantize(int lowest) {
     std::vector<std::int32_t> values((by_channel ? channels : 1) * rows * columns * count);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const std::int32_t previous = i % count == 0 ? lowest : values[i - 1];
-      values[i] = previous + static_cast<std::int32_t>(below(100));
+      values[i] = previous + static_cast<std::int32_t>(below(count < 4 ? 100 : 30));
     }
     const PixelThresholds thresholds{values.data(), count, by_channel ? rows * columns * count : 0,
                                      by_row ? columns * count : 0, by_column ? count : 0};
@@ -313,6 +436,13 @@ int main() {
   test_max_pool();
   test_quantize<std::uint8_t>(0);
   test_quantize<std::int32_t>(-100);
+  test_program();
+  if (amx_available()) {
+    test_amx_conv();
+    test_amx_dense();
+    test_amx_extremes();
+    std::printf("matrix unit: every layer follows its definition\n");
+  }
   CHECK(!select_instruction_set("none"));
   CHECK(select_instruction_set("portable"));
   for (const InstructionSet* set : available_instruction_sets()) {
