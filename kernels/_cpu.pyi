@@ -8,6 +8,7 @@ _Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.int32]
 
 def instruction_sets() -> list[str]: ...
 def instruction_set() -> str: ...
+def multiplies_bytes() -> bool: ...
 def select_instruction_set(name: str) -> bool: ...
 def ternary_dense(
     activations: npt.NDArray[np.uint64],
@@ -20,7 +21,7 @@ def ternary_dense(
     limits: _Limits,
     threads: int,
 ) -> None: ...
-def amx_dense(
+def byte_dense(
     activations: npt.NDArray[np.uint64],
     images: int,
     weights: TileWeights,

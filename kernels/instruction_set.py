@@ -22,6 +22,11 @@ def selected() -> str:
     return _cpu.instruction_set()
 
 
+def multiplies_bytes() -> bool:
+    """Whether the one in use multiplies bytes; otherwise it counts bits."""
+    return _cpu.multiplies_bytes()
+
+
 def select(name: str) -> None:
     """Use ``name`` from now on; ValueError if this processor cannot."""
     if not _cpu.select_instruction_set(name):

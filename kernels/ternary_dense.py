@@ -38,7 +38,7 @@ def _run(
     check_threads(threads)
     # With fewer, reading a byte a weight costs more than counting bits.
     if instruction_set.selected() == "amx" and images >= FEWEST_ROWS_FOR_TILES:
-        _cpu.amx_dense(activations.words, images, weights.tiles, sums, bits, limits, threads)
+        _cpu.byte_dense(activations.words, images, weights.tiles, sums, bits, limits, threads)
     else:
         _cpu.ternary_dense(
             activations.words, images, weights.planes, weights.outputs, weights.inputs, sums, bits, limits, threads

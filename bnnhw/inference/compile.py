@@ -3,8 +3,9 @@
 The model flattens activations in channel, height, width order; the kernels keep them in height, width, channel order.
 So the weight columns of a dense layer are permuted here, and no activation is ever reordered.
 
-On a processor with a matrix unit (instruction set ``amx``) an activation is a byte and a layer an 8-bit matrix product;
-elsewhere activations are bit strings and layers count bits, the first one of a model with several levels excepted.
+On a processor that multiplies bytes fast (instruction sets ``amx`` and ``vnni``) an activation is a byte and a layer an
+8-bit matrix product; elsewhere activations are bit strings and layers count bits, the first one of a model with several
+levels excepted.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def compile(model: IntegerModel, threads: int | None = None, batch: int | None =
     """
     levels = model.quantizer.levels
     shapes = model.shapes
-    on_bytes = instruction_set.selected() == "amx" and levels <= LARGEST_BYTE
+    on_bytes = instruction_set.multiplies_bytes() and levels <= LARGEST_BYTE
     first = 1 if on_bytes else _level_bytes(levels)
     channels, height, width = shapes[0]
     thresholds = PixelThresholds(model.quantizer.thresholds).ascending

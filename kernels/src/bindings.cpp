@@ -11,8 +11,8 @@
 #include <string>
 #include <tuple>
 
-#include "amx.hpp"
 #include "arrays.hpp"
+#include "byte_tiles.hpp"
 #include "parallel.hpp"
 
 namespace bnnhw::kernels {
@@ -54,10 +54,11 @@ void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t imag
   ternary_dense(activations.data(), images, weights, bound.result, threads);
 }
 
-void bind_amx_dense(Array<const std::uint64_t> activations, std::size_t images, const TileWeights& weights,
+void bind_byte_dense(Array<const std::uint64_t> activations, std::size_t images, const TileWeights& weights,
                     std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
                     std::optional<Limits> limits, std::size_t threads) {
-  if (!amx_available()) throw std::invalid_argument("this processor has no matrix unit");
+  const TileUnit* const unit = selected_instruction_set().tiles;
+  if (unit == nullptr) throw std::invalid_argument("the instruction set does not multiply bytes");
   const std::size_t words = words_for(weights.inputs());
   const std::size_t outputs = weights.outputs();
   require_size(activations, images * words, "activations");
@@ -67,7 +68,7 @@ void bind_amx_dense(Array<const std::uint64_t> activations, std::size_t images, 
     const Result& r = bound.result;
     const TileResult part{r.sums == nullptr ? nullptr : r.sums + begin * outputs, nullptr,
                           r.bits == nullptr ? nullptr : r.bits + begin * words_for(outputs), r.thresholds};
-    amx_dense_on_bits(activations.data() + begin * words, end - begin, weights, part);
+    byte_dense_on_bits(*unit, activations.data() + begin * words, end - begin, weights, part);
   });
 }
 
@@ -174,6 +175,7 @@ NB_MODULE(_cpu, m) {
   namespace nb = nanobind;
   m.def("instruction_sets", &names);
   m.def("instruction_set", [] { return std::string(selected_instruction_set().name); });
+  m.def("multiplies_bytes", [] { return selected_instruction_set().tiles != nullptr; });
   m.def("select_instruction_set", [](const std::string& name) { return select_instruction_set(name); });
   m.def("ternary_dense", &bind_ternary_dense, nb::arg("activations").noconvert(), nb::arg("images"),
         nb::arg("weights").noconvert(), nb::arg("outputs"), nb::arg("count"), nb::arg("sums").noconvert().none(),
@@ -187,7 +189,7 @@ NB_MODULE(_cpu, m) {
              new (self) TileWeights(weights.data(), weights.shape(0), 1, weights.shape(1));
            },
            nb::arg("weights").noconvert());
-  m.def("amx_dense", &bind_amx_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
+  m.def("byte_dense", &bind_byte_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
         nb::arg("sums").noconvert().none(), nb::arg("bits").noconvert().none(), nb::arg("limits").none(),
         nb::arg("threads"));
   m.def("ternary_conv", &bind_ternary_conv, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("window"),

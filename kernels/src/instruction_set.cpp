@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "amx.hpp"
+#include "byte_tiles.hpp"
 
 namespace bnnhw::kernels {
 
@@ -15,7 +15,8 @@ std::vector<const InstructionSet*> detect() {
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx2") &&
                       __builtin_cpu_supports("popcnt");
-  if (avx512 && amx_available()) found.push_back(amx_lanes());
+  if (avx512 && amx_unit() != nullptr) found.push_back(amx_lanes());
+  if (avx512 && vnni_unit() != nullptr) found.push_back(vnni_lanes());
   if (avx512) found.push_back(avx512_lanes());
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) found.push_back(avx2_lanes());
   if (__builtin_cpu_supports("popcnt")) found.push_back(popcnt_lanes());

@@ -12,6 +12,8 @@ namespace bnnhw::kernels {
 
 inline constexpr std::size_t kLanes = 8;
 
+struct TileUnit;
+
 struct InstructionSet {
   const char* name;
 
@@ -32,6 +34,9 @@ struct InstructionSet {
   // Bit `lane` of bits[row] = (sums[row][lane] >= limits[row * limit_stride + lane]) xor bit `lane` of flip.
   void (*compare)(const std::int32_t* sums, std::size_t count, const std::int32_t* limits, std::size_t limit_stride,
                   std::uint8_t flip, std::uint8_t* bits);
+
+  // What multiplies bytes (byte_tiles.hpp); null where bits are counted.
+  const TileUnit* tiles;
 };
 
 // What this processor can run, best first; the last one is always "portable".
@@ -47,7 +52,8 @@ const InstructionSet* portable_lanes();
 const InstructionSet* popcnt_lanes();
 const InstructionSet* avx2_lanes();
 const InstructionSet* avx512_lanes();
-// AVX-512's loops, for what does not run on the matrix unit (amx.hpp).
+// AVX-512's loops for bits, and for whole models a unit that multiplies bytes.
 const InstructionSet* amx_lanes();
+const InstructionSet* vnni_lanes();
 
 }  // namespace bnnhw::kernels

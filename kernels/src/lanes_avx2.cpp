@@ -123,7 +123,7 @@ constexpr std::size_t kByteWords = 31;
 }  // namespace
 
 const InstructionSet* avx2_lanes() {
-  static constexpr InstructionSet set{"avx2", ternary, binary, levels, compare};
+  static constexpr InstructionSet set{"avx2", ternary, binary, levels, compare, nullptr};
   return &set;
 }
 

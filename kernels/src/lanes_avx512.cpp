@@ -1,5 +1,6 @@
 // The popcount loops with AVX-512's vector popcount (VPOPCNTDQ: Ice Lake, Zen 4 and later): eight channels are the
 // eight 64-bit lanes of a register, so a sum never has to be added up across lanes. The other loops are AVX2's.
+#include "byte_tiles.hpp"
 #include "instruction_set.hpp"
 
 #if defined(__x86_64__)
@@ -108,12 +109,17 @@ BNNHW_AVX512 void binary(const std::uint64_t* rows, std::size_t stride, std::siz
 }  // namespace
 
 const InstructionSet* avx512_lanes() {
-  static const InstructionSet set{"avx512", ternary, binary, avx2_lanes()->levels, avx2_lanes()->compare};
+  static const InstructionSet set{"avx512", ternary, binary, avx2_lanes()->levels, avx2_lanes()->compare, nullptr};
   return &set;
 }
 
 const InstructionSet* amx_lanes() {
-  static const InstructionSet set{"amx", ternary, binary, avx2_lanes()->levels, avx2_lanes()->compare};
+  static const InstructionSet set{"amx", ternary, binary, avx2_lanes()->levels, avx2_lanes()->compare, amx_unit()};
+  return &set;
+}
+
+const InstructionSet* vnni_lanes() {
+  static const InstructionSet set{"vnni", ternary, binary, avx2_lanes()->levels, avx2_lanes()->compare, vnni_unit()};
   return &set;
 }
 

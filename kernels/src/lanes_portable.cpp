@@ -101,13 +101,15 @@ void portable_compare(const std::int32_t* sums, std::size_t count, const std::in
 }  // namespace
 
 const InstructionSet* portable_lanes() {
-  static constexpr InstructionSet set{"portable", portable_ternary, portable_binary, portable_levels, portable_compare};
+  static constexpr InstructionSet set{"portable",      portable_ternary, portable_binary,
+                                      portable_levels, portable_compare, nullptr};
   return &set;
 }
 
 const InstructionSet* popcnt_lanes() {
 #if defined(__x86_64__)
-  static constexpr InstructionSet set{"popcnt", popcnt_ternary, popcnt_binary, portable_levels, portable_compare};
+  static constexpr InstructionSet set{"popcnt",        popcnt_ternary,   popcnt_binary,
+                                      portable_levels, portable_compare, nullptr};
   return &set;
 #else
   return nullptr;

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "amx.hpp"
 #include "arrays.hpp"
+#include "byte_tiles.hpp"
 #include "program.hpp"
 
 namespace bnnhw::kernels {
@@ -41,7 +41,8 @@ class BoundProgram {
       throw std::invalid_argument("the weights do not fit the window");
     }
     if (levels_ != 1) throw std::invalid_argument("tiles need bytes");
-    if (!amx_available()) throw std::invalid_argument("this processor has no matrix unit");
+    const TileUnit* const unit = selected_instruction_set().tiles;
+    if (unit == nullptr) throw std::invalid_argument("the instruction set does not multiply bytes");
     const bool dense = window.positions() == 1 && window.patch() == window.image();
     const std::size_t lines = dense ? 1 : window.kernel_h;
     const auto tiles = std::make_shared<TileWeights>(weights.data(), weights.shape(0), lines, window.patch() / lines);
@@ -50,15 +51,15 @@ class BoundProgram {
     const auto finish = thresholds_of(window.positions(), tiles->outputs(), limits);
     add(limits ? values : 0,
         {limits ? values : values * sizeof(std::int32_t), cost,
-         [window, tiles, finish, limits, dense](const void* activations, std::size_t images, void* result) {
+         [unit, window, tiles, finish, limits, dense](const void* activations, std::size_t images, void* result) {
            const bool last = !limits;
            const TileResult to{last ? static_cast<std::int32_t*>(result) : nullptr,
                                last ? nullptr : static_cast<std::uint8_t*>(result), nullptr, &finish};
            const auto* const bytes = static_cast<const std::uint8_t*>(activations);
            if (dense) {
-             amx_dense(bytes, images, *tiles, to);
+             byte_dense(*unit, bytes, images, *tiles, to);
            } else {
-             amx_conv(bytes, images, window, *tiles, to);
+             byte_conv(*unit, bytes, images, window, *tiles, to);
            }
          }});
   }

@@ -45,7 +45,7 @@ def scored():
         lambda: _cpu.quantize(np.zeros(4, np.uint8), (1, 1, 2, 2), sums(1, 3, 1, 1), np.zeros(4, np.uint8), 1),
         lambda: _cpu.ternary_dense(WORD, 1, PLANES[:, :, :1].copy(), 9, 64, sums(1, 9), None, None, 1),
         lambda: _cpu.TileWeights(np.zeros(4, np.int8)),
-        lambda: _cpu.amx_dense(WORD, 2, _cpu.TileWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
+        lambda: _cpu.byte_dense(WORD, 2, _cpu.TileWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
         lambda: program(1).add_tiles(GEOMETRY, np.ones((3, 5), np.int8), None),
         lambda: program(0).add_tiles(GEOMETRY, np.ones((3, 4), np.int8), None),
         lambda: program(0).add_levels(GEOMETRY, np.zeros(32, np.int16), 8, None),

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "amx.hpp"
+#include "byte_tiles.hpp"
 #include "layers.hpp"
 #include "parallel.hpp"
 #include "program.hpp"
@@ -52,7 +52,8 @@ std::vector<bool> random_bits(std::size_t count) {
 // A layer with random ternary weights [outputs][patch] and thresholds, in plain and in kernel layout.
 struct Layer {
   Layer(std::size_t outs, std::size_t patch, std::size_t positions, int largest, bool binary_weights = false)
-      : binary(binary_weights), outputs(outs), inputs(patch), weights(outs * patch), limits(positions * blocks_for(outs) * kLanes, 1),
+      : binary(binary_weights), outputs(outs), inputs(patch), weights(outs * patch),
+        limits(positions * blocks_for(outs) * kLanes, 1),
         flips(blocks_for(outs)), planes(blocks_for(outs) * words_for(patch) * 2 * kLanes),
         values(blocks_for(outs) * ((patch + 1) / 2) * kLanes * 2) {
     for (std::size_t o = 0; o < outputs; ++o) {
@@ -273,7 +274,7 @@ void run_on_bytes(const Result& result, std::size_t images, std::size_t row_outp
   std::copy(words.begin(), words.end(), result.bits);
 }
 
-void test_amx_conv() {
+void test_byte_conv(const TileUnit& unit) {
   for (int round = 0; round < 100; ++round) {
     Window w = random_window(true);
     // Beyond the 16 positions that a tile holds.
@@ -287,12 +288,12 @@ void test_amx_conv() {
         layer, w, images, [&](std::size_t k) { return std::int64_t{levels[k]}; },
         [&](const Result& result) {
           run_on_bytes(result, images, layer.outputs, w.positions(),
-                       [&](const TileResult& to) { amx_conv(levels.data(), images, w, weights, to); });
+                       [&](const TileResult& to) { byte_conv(unit, levels.data(), images, w, weights, to); });
         });
   }
 }
 
-void test_amx_dense() {
+void test_byte_dense(const TileUnit& unit) {
   for (const std::size_t inputs : {1, 63, 64, 65, 129, 1000, 70 * 64 - 1}) {
     for (const std::size_t images : {1, 16, 17, 67}) {
       const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
@@ -304,23 +305,24 @@ void test_amx_dense() {
       const auto value = [&](std::size_t k) { return std::int64_t{bits[k]}; };
       check_layer(layer, w, images, value, [&](const Result& result) {
         run_on_bytes(result, images, layer.outputs, 1,
-                     [&](const TileResult& to) { amx_dense(bytes.data(), images, weights, to); });
+                     [&](const TileResult& to) { byte_dense(unit, bytes.data(), images, weights, to); });
       });
       check_layer(layer, w, images, value, [&](const Result& result) {
-        amx_dense_on_bits(words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
+        byte_dense_on_bits(unit, words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
       });
     }
   }
 }
 
 // The largest sums of levels that a tile's 32 bits must hold exactly.
-void test_amx_extremes() {
+void test_byte_extremes(const TileUnit& unit) {
   const std::size_t inputs = 100'000;
   const std::vector<std::uint8_t> levels(inputs, 255);
   std::vector<std::int8_t> weights(2 * inputs, 1);
   std::fill_n(weights.begin(), inputs, std::int8_t{-1});
   std::vector<std::int32_t> sums(2);
-  amx_dense(levels.data(), 1, TileWeights(weights.data(), 2, 1, inputs), {sums.data(), nullptr, nullptr, nullptr});
+  const TileResult result{sums.data(), nullptr, nullptr, nullptr};
+  byte_dense(unit, levels.data(), 1, TileWeights(weights.data(), 2, 1, inputs), result);
   CHECK(sums[0] == -25'500'000);
   CHECK(sums[1] == 25'500'000);
 }
@@ -437,11 +439,12 @@ int main() {
   test_quantize<std::uint8_t>(0);
   test_quantize<std::int32_t>(-100);
   test_program();
-  if (amx_available()) {
-    test_amx_conv();
-    test_amx_dense();
-    test_amx_extremes();
-    std::printf("matrix unit: every layer follows its definition\n");
+  for (const TileUnit* unit : {amx_unit(), vnni_unit()}) {
+    if (unit == nullptr) continue;
+    test_byte_conv(*unit);
+    test_byte_dense(*unit);
+    test_byte_extremes(*unit);
+    std::printf("%s bytes: every layer follows its definition\n", unit == amx_unit() ? "amx" : "vnni");
   }
   CHECK(!select_instruction_set("none"));
   CHECK(select_instruction_set("portable"));
