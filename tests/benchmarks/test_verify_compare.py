@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measure import Answer, Run, forked, less_loading
+from peers import Ours
 from queries import Query
 from report import Record, ratio_table
 from translations import cardinality_cnf, opb_text, totalizers_size
@@ -198,3 +199,20 @@ def test_a_wrong_answer_ends_the_run_and_names_the_file(
     monkeypatch.setattr(sys, "argv", ["compare.py", *arguments])
     assert compare.main() == 1
     assert "small.knf: bnnhw says SAT, results.tsv UNSAT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "answer"),
+    [
+        ("c conflicts 3\ns SATISFIABLE\nv 1 -2 0\n", 10, Answer("SAT", values=[0, 1, 0], conflicts=3)),
+        ("c conflicts 12\ns UNSATISFIABLE\n", 20, Answer("UNSAT", conflicts=12)),
+        ("line 1: an error\n", 1, Answer("UNKNOWN")),
+    ],
+)
+def test_what_our_binary_prints_is_understood(tmp_path, text, code, answer):
+    binary = tmp_path / "solver"
+    binary.write_text(f"#!/bin/sh\nprintf '{text}'\nexit {code}\n")
+    binary.chmod(0o755)
+    query = Query("group", "query", Formula(2, ((1,), (-2,)), ()))
+    assert Ours(binary).run(query, tmp_path, 0, 10.0).answer == answer
+    assert (tmp_path / "query.knf").read_text() == formulas.serialize(query.formula)
