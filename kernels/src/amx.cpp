@@ -26,10 +26,16 @@ struct alignas(64) TileConfiguration {
 // Static, because GCC takes the instruction to read eight bytes only and would not fill in the rest of a local one.
 constexpr TileConfiguration configuration;
 
-constexpr std::size_t tile_sums = kTileHeight * kTileOutputs;
+BNNHW_AMX void store(const TileSums& sums) {
+  const std::size_t row_bytes = sums.stride * sizeof(std::int32_t);
+  _tile_stored(0, sums.tiles[0], row_bytes);
+  _tile_stored(1, sums.tiles[1], row_bytes);
+  _tile_stored(2, sums.tiles[2], row_bytes);
+  _tile_stored(3, sums.tiles[3], row_bytes);
+}
 
 BNNHW_AMX void multiply_2x2(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, std::int32_t* sums) {
+                            const TileWeights& weights, const TileSums& sums) {
   const std::size_t steps = weights.steps();
   std::size_t tile = 0;
   _tile_zero(0);
@@ -49,14 +55,11 @@ BNNHW_AMX void multiply_2x2(const TileRows* rows, const Pitch& pitch, const std:
       _tile_dpbusd(3, 5, 7);
     }
   }
-  _tile_stored(0, sums, kTileBytes);
-  _tile_stored(1, sums + tile_sums, kTileBytes);
-  _tile_stored(2, sums + 2 * tile_sums, kTileBytes);
-  _tile_stored(3, sums + 3 * tile_sums, kTileBytes);
+  store(sums);
 }
 
 BNNHW_AMX void multiply_4x1(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, std::int32_t* sums) {
+                            const TileWeights& weights, const TileSums& sums) {
   const std::size_t steps = weights.steps();
   std::size_t tile = 0;
   _tile_zero(0);
@@ -77,14 +80,11 @@ BNNHW_AMX void multiply_4x1(const TileRows* rows, const Pitch& pitch, const std:
       _tile_dpbusd(3, 4, 6);
     }
   }
-  _tile_stored(0, sums, kTileBytes);
-  _tile_stored(1, sums + tile_sums, kTileBytes);
-  _tile_stored(2, sums + 2 * tile_sums, kTileBytes);
-  _tile_stored(3, sums + 3 * tile_sums, kTileBytes);
+  store(sums);
 }
 
 BNNHW_AMX void multiply_1x4(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, std::int32_t* sums) {
+                            const TileWeights& weights, const TileSums& sums) {
   const std::size_t steps = weights.steps();
   std::size_t tile = 0;
   _tile_zero(0);
@@ -104,10 +104,7 @@ BNNHW_AMX void multiply_1x4(const TileRows* rows, const Pitch& pitch, const std:
       _tile_dpbusd(3, 4, 5);
     }
   }
-  _tile_stored(0, sums, kTileBytes);
-  _tile_stored(1, sums + tile_sums, kTileBytes);
-  _tile_stored(2, sums + 2 * tile_sums, kTileBytes);
-  _tile_stored(3, sums + 3 * tile_sums, kTileBytes);
+  store(sums);
 }
 
 // Released tile registers leave the processor and the system less to keep.

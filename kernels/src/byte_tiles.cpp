@@ -121,7 +121,20 @@ BNNHW_AVX512 void multiply_block(const TileUnit& unit, std::size_t first_row, st
   for (std::size_t c = 0; c < width; ++c)
     columns[c] = weights.column(std::min(first_column + c, weights.columns() - 1));
   const auto multiply = height == 2 ? unit.multiply_2x2 : height == 4 ? unit.multiply_4x1 : unit.multiply_1x4;
-  multiply(rows, pitch, columns, weights, sums);
+  const std::size_t outputs = weights.outputs();
+  bool whole = first_row + height <= row_end && (first_column + width) * kTileOutputs <= outputs;
+  for (const TileRows& tile_rows : rows) whole = whole && tile_rows.count == kTileHeight;
+  if (result.sums != nullptr && whole) {
+    // Whole tiles of sums need no way round.
+    TileSums in_place{{}, outputs};
+    for (std::size_t i = 0; i < 4; ++i) {
+      in_place.tiles[i] = result.sums + rows[i / width].row * outputs + (first_column + i % width) * kTileOutputs;
+    }
+    multiply(rows, pitch, columns, weights, in_place);
+    return;
+  }
+  multiply(rows, pitch, columns, weights,
+           {{sums, sums + tile_sums, sums + 2 * tile_sums, sums + 3 * tile_sums}, kTileOutputs});
   for (std::size_t r = 0; r < height && first_row + r < row_end; ++r) {
     for (std::size_t c = 0; c < width && first_column + c < weights.columns(); ++c) {
       finish(sums + (r * width + c) * tile_sums, rows[r].count, rows[r].row, positions, first_column + c,

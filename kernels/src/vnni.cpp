@@ -16,12 +16,11 @@ namespace bnnhw::kernels {
 
 namespace {
 
-constexpr std::size_t tile_sums = kTileHeight * kTileOutputs;
-
-// `height` rows from `begin` on by `width` columns; the sums of a column's rows lie next to each other.
+// `height` rows from `begin` on by `width` columns, which are the tiles' rows from first_row on.
 template <std::size_t height, std::size_t width>
 BNNHW_VNNI_INLINE void multiply_rows(const std::uint8_t* begin, const Pitch& pitch, const std::int8_t* const* columns,
-                                     const TileWeights& weights, std::int32_t* sums) {
+                                     const TileWeights& weights, std::int32_t* const* tiles, std::size_t stride,
+                                     std::size_t first_row) {
   __m512i sum[height][width];
   for (std::size_t r = 0; r < height; ++r) {
     for (std::size_t c = 0; c < width; ++c) sum[r][c] = _mm512_setzero_si512();
@@ -47,18 +46,18 @@ BNNHW_VNNI_INLINE void multiply_rows(const std::uint8_t* begin, const Pitch& pit
     }
   }
   for (std::size_t r = 0; r < height; ++r) {
-    for (std::size_t c = 0; c < width; ++c) _mm512_store_si512(sums + c * tile_sums + r * kTileOutputs, sum[r][c]);
+    for (std::size_t c = 0; c < width; ++c) _mm512_storeu_si512(tiles[c] + (first_row + r) * stride, sum[r][c]);
   }
 }
 
 // The row tiles of a block one after the other, `together` rows at a time and none far beyond a tile's count.
 template <std::size_t row_tiles, std::size_t width, std::size_t together>
 BNNHW_VNNI void multiply(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                         const TileWeights& weights, std::int32_t* sums) {
+                         const TileWeights& weights, const TileSums& sums) {
   for (std::size_t tile = 0; tile < row_tiles; ++tile) {
     for (std::size_t row = 0; row < rows[tile].count; row += together) {
       multiply_rows<together, width>(rows[tile].begin + row * pitch.row, pitch, columns, weights,
-                                     sums + tile * width * tile_sums + row * kTileOutputs);
+                                     sums.tiles + tile * width, sums.stride, row);
     }
   }
 }
