@@ -35,6 +35,7 @@ lint: $(STAMP)
 bench: $(STAMP) binary
 	test -f runs/demo/model.bnn || $(MAKE) demo
 	$(BIN)/python benchmarks/inference_cpu.py --threads 1 --clock cpu
+	$(BIN)/python benchmarks/gemm_cpu.py
 	$(BIN)/python benchmarks/verify/compare.py --binary build/binary/verify/bnnhw-knf --model runs/demo/model.bnn --eps 0.1 --count 100 --time-limit 20
 
 # Recompile the C++ modules and renew the editable install's list of files.

@@ -62,7 +62,7 @@ struct Pitch {
 
 // What multiplies: blocks of four tiles of sums, 2 x 2 because that needs the fewest loads, 4 x 1 and 1 x 4 for what is
 // left over. rows and columns: as many of each as the block has. Leaves the sums of four tiles, row tiles first, each
-// int32[16][16] with rows `sums.stride` apart; those beyond a tile's count may hold anything. Bytes read beyond a line's
+// int32[16][16] with rows `sums.stride` apart; rows beyond a tile's count may hold anything. Bytes read beyond a line's
 // inputs may too: they meet zero weights.
 struct TileSums {
   std::int32_t* tiles[4];
