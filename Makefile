@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt scikit-build-core nanobind ninja cmake
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[test,crosscheck,lint]'
+	$(BIN)/pip install -q --no-build-isolation -c constraints.txt -e '.[test,crosscheck,lint,gpu]'
 	touch $(STAMP)
 
 clean:
