@@ -1,0 +1,259 @@
+"""Compile the kernels for a GPU that is not there, and count the instructions that came out.
+
+A kernel's speed stands and falls with a few facts that its machine code shows: the matrix instruction is the one meant
+and native, nothing spilled to memory, registers leave room for enough warps. Triton compiles for any target without a
+driver, and its wheel brings NVIDIA's disassemblers, so these facts are tests that run anywhere. Sources: Triton's
+`triton.compile` and `GPUTarget`; CUDA Binary Utilities (nvdisasm, cuobjdump); LLVM's AMDGPU user guide (metadata keys).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.experimental.gluon._runtime import GluonASTSource
+
+from bnnhw.kernels.gpu import gemm_int8, gemm_popcount, gemm_tensor_core, gemv, pack_sign
+
+TARGETS = {
+    "sm_80": GPUTarget("cuda", 80, 32),
+    "sm_90": GPUTarget("cuda", 90, 32),
+    "sm_100": GPUTarget("cuda", 100, 32),
+    "gfx942": GPUTarget("hip", "gfx942", 64),
+}
+"""A100, H100 and H200, B200, MI300."""
+
+ALIGNED = [["tt.divisibility", 16]]
+"""What the launcher finds out of an argument divisible by 16, and specialises on; addresses of tensors are."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kernel in one of the forms that are launched.
+
+    arguments: the types of the arguments that are passed; every other one is in ``constants``. multiples_of_16: integer
+    arguments that are compiled as such, in addition to all pointers.
+    """
+
+    name: str
+    kernel: Any
+    arguments: Mapping[str, str]
+    constants: Mapping[str, Any]
+    warps: int
+    multiples_of_16: tuple[str, ...] = ()
+
+    def compile(self, target: str) -> Any:
+        """Triton's compiled kernel for one of TARGETS, its stages in ``asm``."""
+        names: list[str] = self.kernel.arg_names
+        missing = set(names) ^ (set(self.arguments) | set(self.constants))
+        if missing:
+            raise ValueError(f"{self.name}: arguments {sorted(missing)} are neither typed nor constant, or unknown")
+        signature = {name: self.arguments.get(name, "constexpr") for name in names}
+        aligned = [n for n, kind in self.arguments.items() if kind.startswith("*") or n in self.multiples_of_16]
+        source = (GluonASTSource if self.kernel.is_gluon() else ASTSource)(
+            self.kernel, signature, dict(self.constants), {(names.index(name),): ALIGNED for name in aligned}
+        )
+        return triton.compile(source, target=TARGETS[target], options={"num_warps": self.warps})
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a compiled kernel consists of. registers: per thread (vector registers on AMD). Bytes are per thread, shared
+    ones per program. opcodes: how often each instruction occurs, without its modifiers; loops: the same for each loop,
+    in order of its last instruction, so inner before outer (NVIDIA only)."""
+
+    registers: int
+    stack_bytes: int
+    spilled_bytes: int
+    shared_bytes: int
+    opcodes: Counter[str] = field(repr=False)
+    loops: tuple[Counter[str], ...] = field(repr=False, default=())
+
+    def loop_with(self, opcode: str) -> Counter[str]:
+        """The loop in which ``opcode`` occurs most; of equals, the shortest. ValueError if it is in none."""
+        candidates = [loop for loop in self.loops if loop[opcode]]
+        if not candidates:
+            raise ValueError(f"no loop has {opcode}")
+        return max(candidates, key=lambda loop: (loop[opcode], -loop.total()))
+
+
+def census(variant: Variant, target: str) -> Census:
+    """Compile ``variant`` for ``target`` and count; RuntimeError if the disassembler's output is not understood."""
+    compiled = variant.compile(target)
+    if TARGETS[target].backend == "hip":
+        return _amd_census(compiled.asm["amdgcn"], compiled.metadata.shared)
+    with tempfile.TemporaryDirectory() as folder:
+        binary = Path(folder, "kernel.cubin")
+        binary.write_bytes(compiled.asm["cubin"])
+        usage = _run(triton.knobs.nvidia.cuobjdump.path, "-res-usage", str(binary))
+        listing = _run(triton.knobs.nvidia.nvdisasm.path, "-c", str(binary))
+    resources = re.search(r"REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage)
+    if resources is None:
+        raise RuntimeError(f"cuobjdump says nothing of registers: {usage!r}")
+    opcodes, loops = _nvidia_instructions(listing)
+    registers, stack, local = (int(number) for number in resources.groups())
+    return Census(registers, stack, local, compiled.metadata.shared, opcodes, loops)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+_LABEL = re.compile(r"^(\.L\w+):")
+_INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9]*)")
+_JUMP = re.compile(r"\bBRA\b.*`\((\.L\w+)\)")
+
+
+def _nvidia_instructions(listing: str) -> tuple[Counter[str], tuple[Counter[str], ...]]:
+    opcodes: list[str] = []
+    starts: dict[str, int] = {}
+    loops = []
+    for line in listing.splitlines():
+        if label := _LABEL.match(line):
+            starts[label[1]] = len(opcodes)
+        elif instruction := _INSTRUCTION.match(line):
+            jump = _JUMP.search(line)
+            # A jump back is a loop, but for the kernel's end, where an instruction jumps to itself.
+            if jump and starts.get(jump[1], len(opcodes)) < len(opcodes):
+                loops.append(Counter([*opcodes[starts[jump[1]] :], "BRA"]))
+            opcodes.append(instruction[1])
+    if not opcodes:
+        raise RuntimeError(f"nvdisasm lists no instructions: {listing[:200]!r}")
+    return Counter(opcodes), tuple(loops)
+
+
+def _amd_census(listing: str, shared: int) -> Census:
+    def metadata(key: str) -> int:
+        found = re.search(rf"^\s*\.{key}:\s+(\d+)", listing, re.MULTILINE)
+        if found is None:
+            raise RuntimeError(f"the assembly has no .{key}")
+        return int(found[1])
+
+    return Census(
+        registers=metadata("vgpr_count"),
+        stack_bytes=metadata("private_segment_fixed_size"),
+        spilled_bytes=4 * (metadata("vgpr_spill_count") + metadata("sgpr_spill_count")),
+        shared_bytes=shared,
+        opcodes=Counter(re.findall(r"^\s+([sv]_\w+|global_\w+|buffer_\w+|ds_\w+)", listing, re.MULTILINE)),
+    )
+
+
+def tensor_core_variants() -> tuple[Variant, ...]:
+    """Every configuration of `gemm_tensor_core`, for sums and for bits."""
+    return tuple(
+        _gemm(
+            gemm_tensor_core.gemm_tensor_core_kernel,
+            f"{c.rows}x{c.columns}",
+            {"a_popcounts": "*i32", "b_popcounts": "*i32", "blocks": "i32"},
+            {
+                "WARPS_M": c.warps_m,
+                "WARPS_N": c.warps_n,
+                "TILES_M": c.tiles_m,
+                "TILES_N": c.tiles_n,
+                "GROUP_M": c.group_m,
+            },
+            c.warps,
+            threshold,
+        )
+        for c in gemm_tensor_core.CONFIGURATIONS
+        for threshold in (False, True)
+    )
+
+
+def popcount_variants() -> tuple[Variant, ...]:
+    """Every configuration of `gemm_popcount`, for sums and for bits."""
+    return tuple(
+        _gemm(
+            gemm_popcount.gemm_popcount_kernel,
+            f"{c.rows}x{c.columns}",
+            {"words": "i32"},
+            {"ROWS": c.rows, "COLUMNS": c.columns},
+            c.warps,
+            threshold,
+        )
+        for c in gemm_popcount.CONFIGURATIONS
+        for threshold in (False, True)
+    )
+
+
+def int8_variants() -> tuple[Variant, ...]:
+    """Every configuration of `gemm_int8`, for sums and for bits."""
+    return tuple(
+        _gemm(
+            gemm_int8.gemm_int8_kernel,
+            f"{c.rows}x{c.columns}",
+            {"a_popcounts": "*i32", "b_popcounts": "*i32", "words": "i32", "a_stride": "i32", "b_stride": "i32"},
+            {"ROWS": c.rows, "COLUMNS": c.columns, "STEP": c.step},
+            c.warps,
+            threshold,
+        )
+        for c in gemm_int8.CONFIGURATIONS
+        for threshold in (False, True)
+    )
+
+
+def gemv_variants() -> tuple[Variant, ...]:
+    """Every configuration of `gemv`."""
+    pointers = dict.fromkeys(("a", "b", "out"), "*i32")
+    integers = dict.fromkeys(("m", "n", "count", "words", "words_each", "a_stride", "b_stride", "out_stride"), "i32")
+    return tuple(
+        Variant(
+            f"gemv {c.rows}x{c.columns}",
+            gemv.gemv_kernel,
+            pointers | integers,
+            {"ROWS": c.rows, "COLUMNS": c.columns, "STEP": c.step},
+            c.warps,
+            ("n", "words", "words_each", "a_stride", "b_stride", "out_stride"),
+        )
+        for c in gemv.CONFIGURATIONS
+    )
+
+
+def pack_sign_variants() -> tuple[Variant, ...]:
+    """`pack_sign` of each type of float, with the clip mask and without."""
+    integers = dict.fromkeys(("rows", "count", "words", "row_stride"), "i32")
+    variants = []
+    for kind in ("fp32", "fp16", "bf16"):
+        for clip in (False, True):
+            pointers = {"x": f"*{kind}"} | dict.fromkeys(("out", "out_popcounts"), "*i32")
+            # The launcher makes a stride of 1 a constant, and so whole words are loaded at once.
+            constants = {"column_stride": 1, "ROWS": pack_sign.ROWS, "STEP": pack_sign.STEP, "CLIP": clip}
+            masks = ("clip", "clip_popcounts")
+            variants.append(
+                Variant(
+                    f"pack_sign {kind}{' with clip mask' * clip}",
+                    pack_sign.pack_sign_kernel,
+                    pointers | integers | (dict.fromkeys(masks, "*i32") if clip else {}),
+                    constants | ({} if clip else dict.fromkeys(masks)),
+                    pack_sign.WARPS,
+                    ("count", "words", "row_stride"),
+                )
+            )
+    return tuple(variants)
+
+
+def _gemm(
+    kernel: Any, name: str, arguments: Mapping[str, str], constants: Mapping[str, Any], warps: int, threshold: bool
+) -> Variant:
+    """What the kernels of all matrix products have in common: operands, output, and what only bits need."""
+    typed = dict.fromkeys(("a", "b", "out"), "*i32") | dict.fromkeys(("m", "n", "count", "out_stride"), "i32")
+    only_for_bits = ("limits", "flips", "out_popcounts")
+    return Variant(
+        f"{kernel.fn.__name__.removesuffix('_kernel')}{'_threshold' * threshold} {name}",
+        kernel,
+        {**typed, **arguments, **(dict.fromkeys(only_for_bits, "*i32") if threshold else {})},
+        {**constants, **({} if threshold else dict.fromkeys(only_for_bits)), "THRESHOLD": threshold},
+        warps,
+        # Typical shapes; K and the number of blocks or words are not taken to be multiples of anything.
+        tuple(name for name in ("m", "n", "a_stride", "b_stride", "out_stride") if name in {**typed, **arguments}),
+    )

@@ -1,0 +1,116 @@
+"""Every kernel in every form that is launched compiles to the instructions it was written for, and spills nothing."""
+
+import pytest
+
+pytest.importorskip("triton")
+pytest.importorskip("torch")
+
+from bnnhw.kernels.gpu import ahead_of_time
+from bnnhw.kernels.gpu.ahead_of_time import TARGETS, Variant, census
+
+# 65,536 registers a multiprocessor: at 128 a thread, two programs of 8 warps or four of 4 run side by side.
+REGISTERS = {
+    "gemm_tensor_core 64x64": 96,
+    "gemm_tensor_core_threshold 64x64": 96,
+    "gemm_tensor_core 128x64": 128,
+    "gemm_tensor_core_threshold 128x64": 128,
+}
+
+
+def names(variants):
+    return [pytest.param(variant, id=variant.name) for variant in variants]
+
+
+def compiled(variant: Variant, target: str, registers: int):
+    counted = census(variant, target)
+    assert (counted.stack_bytes, counted.spilled_bytes) == (0, 0)
+    assert counted.opcodes["STL"] == counted.opcodes["LDL"] == 0
+    assert counted.registers <= registers, counted
+    return counted
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.tensor_core_variants()))
+def test_tensor_core(variant, target):
+    counted = compiled(variant, target, REGISTERS.get(variant.name, 248))
+    loop = counted.loop_with("BMMA")
+    products = 2 * variant.constants["TILES_M"] * variant.constants["TILES_N"]
+    fragments = variant.constants["TILES_M"] + variant.constants["TILES_N"]
+    # The compiler may unroll; a step is as many products as a warp has tiles of 8 columns, and one load a fragment.
+    steps = loop["BMMA"] // products
+    assert (loop["BMMA"], loop["LDG"]) == (steps * products, steps * fragments)
+    assert loop["BMMA"] >= 0.3 * loop.total()
+    assert loop["SHFL"] == loop["LDS"] == loop["BAR"] == 0
+    assert counted.shared_bytes == 0
+    assert counted.opcodes["IMMA"] == 0
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.popcount_variants()))
+def test_popcount(variant, target):
+    counted = compiled(variant, target, 128)
+    loop = counted.loop_with("POPC")
+    each = variant.constants["ROWS"] * variant.constants["COLUMNS"] // (32 * variant.warps)
+    steps = loop["POPC"] // each
+    # Each word pair of a thread: one population count and one XOR, with nothing moved between threads.
+    assert loop["POPC"] == steps * each
+    assert loop["LOP3"] <= loop["POPC"] + 2
+    assert loop["SHFL"] == loop["LDS"] == loop["BAR"] == 0
+
+
+@pytest.mark.parametrize(("target", "instruction"), [("sm_80", "IMMA"), ("sm_90", "IGMMA"), ("sm_100", "IMMA")])
+@pytest.mark.parametrize("variant", names(ahead_of_time.int8_variants()))
+def test_int8(variant, target, instruction):
+    counted = compiled(variant, target, 168)
+    loop = counted.loop_with(instruction)
+    # Bits are unpacked four to a register and stored 16 bytes at a time: far from one instruction a product's operand.
+    bytes_each = (variant.constants["ROWS"] + variant.constants["COLUMNS"]) * variant.constants["STEP"] // variant.warps
+    assert loop["STS"] <= bytes_each // 16 + 2
+    assert loop["LOP3"] <= bytes_each // 4 + 8
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.gemv_variants()))
+def test_gemv(variant, target):
+    loop = compiled(variant, target, 80).loop_with("POPC")
+    assert loop["SHFL"] == 0
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.pack_sign_variants()))
+def test_pack_sign(variant, target):
+    compiled(variant, target, 64)
+
+
+PORTABLE = [
+    *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.popcount_variants()),
+    *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.gemv_variants()),
+    *((variant, "v_mfma_i32") for variant in ahead_of_time.int8_variants()),
+    *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.pack_sign_variants()),
+]
+
+
+@pytest.mark.parametrize(("variant", "instruction"), [pytest.param(*case, id=case[0].name) for case in PORTABLE])
+def test_amd(variant, instruction):
+    counted = compiled(variant, "gfx942", 256)
+    assert any(opcode.startswith(instruction) for opcode in counted.opcodes)
+
+
+def test_the_one_bit_instruction_is_emulated_on_blackwell():
+    """Why `dispatch` does not choose the tensor core kernel there."""
+    counted = census(ahead_of_time.tensor_core_variants()[0], "sm_100")
+    assert counted.opcodes["BMMA"] == 0
+    assert counted.opcodes["IMMA"] > 0
+
+
+def test_an_argument_that_is_missing_or_unknown_is_named():
+    variant = ahead_of_time.gemv_variants()[0]
+    constants = {name: value for name, value in variant.constants.items() if name != "STEP"}
+    with pytest.raises(ValueError, match=r"gemv 1x16: arguments \['STEP'\]"):
+        Variant(variant.name, variant.kernel, variant.arguments, constants, variant.warps).compile("sm_90")
+
+
+def test_a_loop_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no loop has BMMA"):
+        census(ahead_of_time.gemv_variants()[0], "sm_90").loop_with("BMMA")
+    assert set(TARGETS) == {"sm_80", "sm_90", "sm_100", "gfx942"}
