@@ -22,7 +22,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
-from bnnhw.kernels.gpu import gemm_int8, gemm_popcount, gemm_tensor_core, gemv, pack_sign
+from bnnhw.kernels.gpu.gemm_int8 import CONFIGURATIONS as INT8
+from bnnhw.kernels.gpu.gemm_int8 import gemm_int8_kernel
+from bnnhw.kernels.gpu.gemm_popcount import CONFIGURATIONS as POPCOUNT
+from bnnhw.kernels.gpu.gemm_popcount import gemm_popcount_kernel
+from bnnhw.kernels.gpu.gemm_tensor_core import CONFIGURATIONS as TENSOR_CORE
+from bnnhw.kernels.gpu.gemm_tensor_core import gemm_tensor_core_kernel
+from bnnhw.kernels.gpu.gemv import CONFIGURATIONS as GEMV
+from bnnhw.kernels.gpu.gemv import gemv_kernel
+from bnnhw.kernels.gpu.pack_sign import ROWS, STEP, WARPS, pack_sign_kernel
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -152,7 +160,7 @@ def tensor_core_variants() -> tuple[Variant, ...]:
     """Every configuration of `gemm_tensor_core`, for sums and for bits."""
     return tuple(
         _gemm(
-            gemm_tensor_core.gemm_tensor_core_kernel,
+            gemm_tensor_core_kernel,
             f"{c.rows}x{c.columns}",
             {"a_popcounts": "*i32", "b_popcounts": "*i32", "blocks": "i32"},
             {
@@ -165,7 +173,7 @@ def tensor_core_variants() -> tuple[Variant, ...]:
             c.warps,
             threshold,
         )
-        for c in gemm_tensor_core.CONFIGURATIONS
+        for c in TENSOR_CORE
         for threshold in (False, True)
     )
 
@@ -174,14 +182,14 @@ def popcount_variants() -> tuple[Variant, ...]:
     """Every configuration of `gemm_popcount`, for sums and for bits."""
     return tuple(
         _gemm(
-            gemm_popcount.gemm_popcount_kernel,
+            gemm_popcount_kernel,
             f"{c.rows}x{c.columns}",
             {"words": "i32"},
             {"ROWS": c.rows, "COLUMNS": c.columns},
             c.warps,
             threshold,
         )
-        for c in gemm_popcount.CONFIGURATIONS
+        for c in POPCOUNT
         for threshold in (False, True)
     )
 
@@ -190,14 +198,14 @@ def int8_variants() -> tuple[Variant, ...]:
     """Every configuration of `gemm_int8`, for sums and for bits."""
     return tuple(
         _gemm(
-            gemm_int8.gemm_int8_kernel,
+            gemm_int8_kernel,
             f"{c.rows}x{c.columns}",
             {"a_popcounts": "*i32", "b_popcounts": "*i32", "words": "i32", "a_stride": "i32", "b_stride": "i32"},
             {"ROWS": c.rows, "COLUMNS": c.columns, "STEP": c.step},
             c.warps,
             threshold,
         )
-        for c in gemm_int8.CONFIGURATIONS
+        for c in INT8
         for threshold in (False, True)
     )
 
@@ -209,13 +217,13 @@ def gemv_variants() -> tuple[Variant, ...]:
     return tuple(
         Variant(
             f"gemv {c.rows}x{c.columns}",
-            gemv.gemv_kernel,
+            gemv_kernel,
             pointers | integers,
             {"ROWS": c.rows, "COLUMNS": c.columns, "STEP": c.step},
             c.warps,
             ("n", "words", "words_each", "a_stride", "b_stride", "out_stride"),
         )
-        for c in gemv.CONFIGURATIONS
+        for c in GEMV
     )
 
 
@@ -227,15 +235,15 @@ def pack_sign_variants() -> tuple[Variant, ...]:
         for clip in (False, True):
             pointers = {"x": f"*{kind}"} | dict.fromkeys(("out", "out_popcounts"), "*i32")
             # The launcher makes a stride of 1 a constant, and so whole words are loaded at once.
-            constants = {"column_stride": 1, "ROWS": pack_sign.ROWS, "STEP": pack_sign.STEP, "CLIP": clip}
+            constants = {"column_stride": 1, "ROWS": ROWS, "STEP": STEP, "CLIP": clip}
             masks = ("clip", "clip_popcounts")
             variants.append(
                 Variant(
                     f"pack_sign {kind}{' with clip mask' * clip}",
-                    pack_sign.pack_sign_kernel,
+                    pack_sign_kernel,
                     pointers | integers | (dict.fromkeys(masks, "*i32") if clip else {}),
                     constants | ({} if clip else dict.fromkeys(masks)),
-                    pack_sign.WARPS,
+                    WARPS,
                     ("count", "words", "row_stride"),
                 )
             )

@@ -44,5 +44,6 @@ def multiply_accumulate(
     right[g, t], right[g, t + 4] = b.T
     both = (left[:, None] & right).view(np.uint32)
     products = np.bitwise_count(both).sum(axis=-1, dtype=np.int32)
-    d = np.stack([products[g, 2 * t], products[g, 2 * t + 1], products[g + 8, 2 * t], products[g + 8, 2 * t + 1]], -1)
-    return sums + d
+    corners = [products[g, 2 * t], products[g, 2 * t + 1], products[g + 8, 2 * t], products[g + 8, 2 * t + 1]]
+    added: npt.NDArray[np.int32] = sums + np.stack(corners, axis=-1)
+    return added

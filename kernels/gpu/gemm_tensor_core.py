@@ -83,7 +83,7 @@ def multiply_accumulate(a: gl.tensor, b: gl.tensor, left: gl.tensor, right: gl.t
 @gluon.jit
 def load_tiles(tiles: gl.tuple, offset: gl.tensor, COUNT: gl.constexpr) -> gl.tuple:
     """The fragments at ``offset`` words from each of COUNT tiles of pointers."""
-    words = ()
+    words: gl.tuple = ()
     for i in gl.static_range(COUNT):
         words = words + (gl.load(tiles[i] + offset),)
     return words
@@ -130,11 +130,11 @@ def gemm_tensor_core_kernel(
 
     # Tiles past the edge read the last one instead, and what they compute is not stored. A tile's offset can pass
     # 2**31.
-    a_tiles = ()
+    a_tiles: gl.tuple = ()
     for i in gl.static_range(TILES_M):
         tile = gl.minimum(tile_m + i, gl.cdiv(m, 16) - 1)
         a_tiles = a_tiles + (a + gl.cast(tile, gl.int64) * blocks * 128 + (lane * 4 + register),)
-    b_tiles = ()
+    b_tiles: gl.tuple = ()
     for j in gl.static_range(TILES_N):
         tile = gl.minimum(tile_n + j, gl.cdiv(n, 16) - 1)
         b_tiles = b_tiles + (b + gl.cast(tile, gl.int64) * blocks * 128 + (lane * 4 + register),)
@@ -142,14 +142,14 @@ def gemm_tensor_core_kernel(
     # The next block's words are on their way while this one's are multiplied; after the last, the last again.
     a_words = load_tiles(a_tiles, 0, TILES_M)
     b_words = load_tiles(b_tiles, 0, TILES_N)
-    sums = ()
+    sums: gl.tuple = ()
     for _ in gl.static_range(TILES_M * TILES_N * 2):
         sums = sums + (gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT),)
     for block in range(0, blocks):
         following = gl.minimum(block + 1, blocks - 1) * 128
         next_a_words = load_tiles(a_tiles, following, TILES_M)
         next_b_words = load_tiles(b_tiles, following, TILES_N)
-        added = ()
+        added: gl.tuple = ()
         for i in gl.static_range(TILES_M):
             for j in gl.static_range(TILES_N):
                 added = added + multiply_accumulate(
@@ -161,8 +161,8 @@ def gemm_tensor_core_kernel(
 
     # Thread 4g + t holds rows g and g + 8 (registers 0, 1 and 2, 3), columns 2t and 2t + 1.
     column_in_tile = lane % 4 * 2 + register % 2
-    rows = ()
-    row_terms = ()
+    rows: gl.tuple = ()
+    row_terms: gl.tuple = ()
     for i in gl.static_range(TILES_M):
         row = (tile_m + i) * 16 + lane // 4 + register // 2 * 8
         rows = rows + (row,)
@@ -177,12 +177,12 @@ def gemm_tensor_core_kernel(
         half = gl.arange(0, 2, layout=gl.SliceLayout(0, gl.SliceLayout(1, WORDS)))[None, None, :]
         first_row = (program_m * WARPS_M + word_warp // WARPS_N) * (TILES_M * 16) + group + half * 8
         first_word = (program_n * WARPS_N + word_warp % WARPS_N) * (TILES_N // 2)
-        ones = ()
+        ones: gl.tuple = ()
         for _ in gl.static_range(TILES_M):
             ones = ones + (gl.zeros([WARPS, 8, 2], gl.int32, layout=WORDS),)
         for pair in gl.static_range(TILES_N // 2):
-            column_terms = ()
-            column_limits = ()
+            column_terms: gl.tuple = ()
+            column_limits: gl.tuple = ()
             flipped = gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT)
             used = gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT)
             for quarter in gl.static_range(4):
@@ -192,7 +192,7 @@ def gemm_tensor_core_kernel(
                 column_limits = column_limits + (gl.load(limits + column, mask=inside, other=0),)
                 flipped = flipped | (gl.load(flips + column, mask=inside, other=0) << (quarter * 8))
                 used = used | (gl.cast(inside, gl.int32) << (quarter * 8))
-            counted = ()
+            counted: gl.tuple = ()
             for i in gl.static_range(TILES_M):
                 bits = gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT)
                 for quarter in gl.static_range(4):

@@ -7,14 +7,17 @@ from gpu_operands import POISON, counts, flip, interpreted, random_operand, rand
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnnhw.kernels.gpu import gemm_int8 as int8
-from bnnhw.kernels.gpu import gemm_popcount as popcount
+from bnnhw.kernels.gpu import binary_gemm, binary_gemm_threshold
+from bnnhw.kernels.gpu.gemm_int8 import CONFIGURATIONS as INT8
+from bnnhw.kernels.gpu.gemm_int8 import gemm_int8, gemm_int8_threshold
 from bnnhw.kernels.gpu.gemm_oracle import gemm_oracle, gemm_threshold_oracle
+from bnnhw.kernels.gpu.gemm_popcount import CONFIGURATIONS as POPCOUNT
+from bnnhw.kernels.gpu.gemm_popcount import gemm_popcount, gemm_popcount_threshold
 from bnnhw.kernels.gpu.packed_tensor import Layout, from_words
 
 PRODUCTS = {
-    "popcount": (popcount.gemm_popcount, popcount.gemm_popcount_threshold, popcount.CONFIGURATIONS),
-    "int8": (int8.gemm_int8, int8.gemm_int8_threshold, int8.CONFIGURATIONS),
+    "popcount": (gemm_popcount, gemm_popcount_threshold, POPCOUNT),
+    "int8": (gemm_int8, gemm_int8_threshold, INT8),
 }
 products = pytest.mark.parametrize("name", PRODUCTS)
 
@@ -71,3 +74,13 @@ def test_what_does_not_fit_is_refused(name):
         product(a, b, torch.empty(5, 3, dtype=torch.int32).t())
     with pytest.raises(ValueError, match="5 columns, but there are 4"):
         product_threshold(a, b, random_thresholds(rng, 4, 40))
+
+
+@pytest.mark.parametrize("backend", ["popcount", "int8", "gemv", "oracle"])
+def test_dispatch_gives_the_same_whichever_backend(backend):
+    rng = np.random.default_rng(8)
+    a, b, thresholds = random_operand(rng, 9, 130), random_operand(rng, 35, 130), random_thresholds(rng, 35, 130)
+    assert torch.equal(binary_gemm(a, b, backend), gemm_oracle(a, b))
+    if backend != "gemv":
+        made = binary_gemm_threshold(a, b, thresholds, backend)
+        assert same(made, gemm_threshold_oracle(a, b, thresholds))
