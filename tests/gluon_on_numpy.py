@@ -105,7 +105,7 @@ def _language(program):
         BlockedLayout=ignored,
         SliceLayout=ignored,
         static_range=range,
-        program_id=lambda axis: program[axis],
+        program_id=lambda axis: np.int32(program[axis]),
         arange=lambda start, end, layout=None: np.arange(start, end, dtype=np.int32),
         zeros=lambda shape, dtype, layout=None: np.zeros(shape, dtype),
         convert_layout=lambda value, layout, assert_trivial: value,
@@ -120,10 +120,17 @@ def _language(program):
     )
 
 
+def _argument(value):
+    """Integers have 32 bits, as on the GPU, so that a product too large for them goes wrong here as well."""
+    if isinstance(value, Memory):
+        return Pointer(value)
+    return np.int32(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def run(kernel, programs, arguments, **replaced):
     """Run ``kernel`` for program 0 <= i < programs. Memories among the arguments become pointers; ``replaced`` globals
     stand in for what NumPy does not have."""
-    passed = {name: Pointer(a) if isinstance(a, Memory) else a for name, a in arguments.items()}
+    passed = {name: _argument(a) for name, a in arguments.items()}
     program = [0]
     names = dict(kernel.fn.__globals__)
     for name, value in kernel.fn.__globals__.items():

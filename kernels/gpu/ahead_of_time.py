@@ -157,25 +157,22 @@ def _amd_census(listing: str, shared: int) -> Census:
 
 
 def tensor_core_variants() -> tuple[Variant, ...]:
-    """Every configuration of `gemm_tensor_core`, for sums and for bits."""
-    return tuple(
-        _gemm(
-            gemm_tensor_core_kernel,
-            f"{c.rows}x{c.columns}",
-            {"a_popcounts": "*i32", "b_popcounts": "*i32", "blocks": "i32"},
-            {
+    """Every configuration of `gemm_tensor_core`, for sums, for bits in rows and for bits in fragments."""
+    variants = []
+    for c in TENSOR_CORE:
+        for threshold, fragments in ((False, False), (True, False), (True, True)):
+            constants = {
                 "WARPS_M": c.warps_m,
                 "WARPS_N": c.warps_n,
                 "TILES_M": c.tiles_m,
                 "TILES_N": c.tiles_n,
                 "GROUP_M": c.group_m,
-            },
-            c.warps,
-            threshold,
-        )
-        for c in TENSOR_CORE
-        for threshold in (False, True)
-    )
+                "FRAGMENTS": fragments,
+            }
+            name = f"{c.rows}x{c.columns}{' to fragments' * fragments}"
+            arguments = {"a_popcounts": "*i32", "b_popcounts": "*i32", "blocks": "i32"}
+            variants.append(_gemm(gemm_tensor_core_kernel, name, arguments, constants, c.warps, threshold))
+    return tuple(variants)
 
 
 def popcount_variants() -> tuple[Variant, ...]:

@@ -95,7 +95,7 @@ def gemm_tensor_core_kernel(
     b: gl.tensor,  # int32 B fragments [ceil(n / 16), blocks, 32, 4]
     a_popcounts: gl.tensor,  # int32[m]
     b_popcounts: gl.tensor,  # int32[n]
-    out: gl.tensor,  # int32 sums [m, n], or words [m, ceil(n / 32)] with THRESHOLD
+    out: gl.tensor,  # int32 sums [m, n]; with THRESHOLD words [m, ceil(n / 32)], or A fragments, zero where they pad
     limits: gl.tensor,  # int32[n] with THRESHOLD, else None
     flips: gl.tensor,  # int32[n] with THRESHOLD, else None
     out_popcounts: gl.tensor,  # int32[m] of zeros with THRESHOLD, else None
@@ -103,13 +103,14 @@ def gemm_tensor_core_kernel(
     n: gl.tensor,
     count: gl.tensor,
     blocks: gl.tensor,  # ceil(count / 256)
-    out_stride: gl.tensor,  # from a row of `out` to the next
+    out_stride: gl.tensor,  # from a row of `out` to the next, or from a tile of fragments to the next
     WARPS_M: gl.constexpr,
     WARPS_N: gl.constexpr,
     TILES_M: gl.constexpr,
     TILES_N: gl.constexpr,
     GROUP_M: gl.constexpr,
     THRESHOLD: gl.constexpr,
+    FRAGMENTS: gl.constexpr,
 ) -> None:
     WARPS: gl.constexpr = WARPS_M * WARPS_N
     # One fragment a warp: axes are warp, thread of the warp, and the four registers of a thread.
@@ -203,8 +204,13 @@ def gemm_tensor_core_kernel(
                 grouped = gl.convert_layout(gl.reshape(bits, [WARPS, 8, 4, 2, 2]), GROUPS, assert_trivial=True)
                 words = gl.xor_sum(gl.xor_sum(grouped, axis=4), axis=2)
                 word_row = first_row + i * 16
-                place = out + gl.cast(word_row, gl.int64) * out_stride + (first_word + pair)
-                gl.store(place, words, mask=(word_row < m) & ((first_word + pair) * 32 < n))
+                word = first_word + pair
+                if FRAGMENTS:
+                    place = out + gl.cast(word_row // 16, gl.int64) * out_stride
+                    place += word // 8 * 128 + (group * 4 + word % 4) * 4 + (half + word % 8 // 4 * 2)
+                else:
+                    place = out + gl.cast(word_row, gl.int64) * out_stride + word
+                gl.store(place, words, mask=(word_row < m) & (word * 32 < n))
                 counted = counted + (
                     ones[i] + gl.cast(popcount_gluon(gl.cast(words, gl.uint32, bitcast=True)), gl.int32),
                 )
@@ -244,14 +250,23 @@ def gemm_tensor_core_threshold(
     b: PackedTensor,
     thresholds: ColumnThresholds,
     configuration: Configuration = CONFIGURATIONS[2],
+    layout: Layout = Layout.ROWS,
 ) -> PackedTensor:
-    """M rows of N bits, ``(sum >= limit) xor flip`` of `gemm_tensor_core`'s sums; ValueError if shapes do not fit."""
+    """M rows of N bits, ``(sum >= limit) xor flip`` of `gemm_tensor_core`'s sums, as rows or as A fragments.
+
+    The latter are what this kernel reads as the next layer's a. ValueError if shapes do not fit or for B fragments.
+    """
     check_operands(a, b)
     check_thresholds(b, thresholds)
-    words = torch.empty(a.rows, word_count(b.rows), dtype=torch.int32, device=a.device)
+    if layout is Layout.ROWS:
+        words = torch.empty(a.rows, word_count(b.rows), dtype=torch.int32, device=a.device)
+    elif layout is Layout.A_FRAGMENTS:
+        words = torch.zeros(fragment_shape(a.rows, b.rows), dtype=torch.int32, device=a.device)
+    else:
+        raise ValueError(f"bits are made as rows or A fragments, not as {layout.value}")
     popcounts = torch.zeros(a.rows, dtype=torch.int32, device=a.device)
     _launch(a, b, words, thresholds, popcounts, configuration)
-    return PackedTensor(words, popcounts, a.rows, b.rows, Layout.ROWS)
+    return PackedTensor(words, popcounts, a.rows, b.rows, layout)
 
 
 def _launch(
@@ -284,5 +299,6 @@ def _launch(
         TILES_N=configuration.tiles_n,
         GROUP_M=configuration.group_m,
         THRESHOLD=thresholds is not None,
+        FRAGMENTS=out.ndim == 4,
         num_warps=configuration.warps,
     )

@@ -8,13 +8,10 @@ pytest.importorskip("torch")
 from bnnhw.kernels.gpu import ahead_of_time
 from bnnhw.kernels.gpu.ahead_of_time import TARGETS, Variant, census
 
-# 65,536 registers a multiprocessor: at 128 a thread, two programs of 8 warps or four of 4 run side by side.
-REGISTERS = {
-    "gemm_tensor_core 64x64": 96,
-    "gemm_tensor_core_threshold 64x64": 96,
-    "gemm_tensor_core 128x64": 128,
-    "gemm_tensor_core_threshold 128x64": 128,
-}
+# Of 65,536 registers a multiprocessor: at 96 a thread five programs of four warps run side by side, at 128 four and at
+# 248 two, or one of eight warps.
+TENSOR_CORE_REGISTERS = {(2, 2): 96, (4, 2): 128, (4, 4): 248}
+"""By a warp's tiles."""
 
 
 def names(variants):
@@ -32,10 +29,10 @@ def compiled(variant: Variant, target: str, registers: int):
 @pytest.mark.parametrize("target", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("variant", names(ahead_of_time.tensor_core_variants()))
 def test_tensor_core(variant, target):
-    counted = compiled(variant, target, REGISTERS.get(variant.name, 248))
+    tiles_m, tiles_n = variant.constants["TILES_M"], variant.constants["TILES_N"]
+    counted = compiled(variant, target, TENSOR_CORE_REGISTERS[tiles_m, tiles_n])
     loop = counted.loop_with("BMMA")
-    products = 2 * variant.constants["TILES_M"] * variant.constants["TILES_N"]
-    fragments = variant.constants["TILES_M"] + variant.constants["TILES_N"]
+    products, fragments = 2 * tiles_m * tiles_n, tiles_m + tiles_n
     # The compiler may unroll; a step is as many products as a warp has tiles of 8 columns, and one load a fragment.
     steps = loop["BMMA"] // products
     assert (loop["BMMA"], loop["LDG"]) == (steps * products, steps * fragments)

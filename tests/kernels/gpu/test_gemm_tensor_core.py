@@ -27,11 +27,14 @@ def multiply_accumulate(a, b, left, right):
     return tuple(np.stack(sums) for sums in zip(*pairs, strict=True))
 
 
-def compute(a: PackedTensor, b: PackedTensor, thresholds: ColumnThresholds | None, c: Configuration) -> PackedTensor:
+def compute(a, b, thresholds: ColumnThresholds | None, c: Configuration, layout: Layout = Layout.ROWS):
     """Sums, or packed bits and their popcounts, by the kernel."""
     left, right = a.relayout(Layout.A_FRAGMENTS), b.relayout(Layout.B_FRAGMENTS)
-    columns = b.rows if thresholds is None else word_count(b.rows)
-    out = Memory(np.full((a.rows, columns), POISON, np.int32))
+    shape = (a.rows, b.rows if thresholds is None else word_count(b.rows))
+    if layout is Layout.A_FRAGMENTS:
+        shape = fragment_shape(a.rows, b.rows)
+    # Fragments are padded with zeros, rows with nothing.
+    out = Memory(np.full(shape, 0 if layout is Layout.A_FRAGMENTS else POISON, np.int32))
     ones = Memory(np.zeros(a.rows, np.int32))
     run(
         gemm_tensor_core_kernel,
@@ -49,21 +52,22 @@ def compute(a: PackedTensor, b: PackedTensor, thresholds: ColumnThresholds | Non
             "n": b.rows,
             "count": a.count,
             "blocks": fragment_shape(a.rows, a.count)[1],
-            "out_stride": columns,
+            "out_stride": int(np.prod(shape[1:])),
             "WARPS_M": c.warps_m,
             "WARPS_N": c.warps_n,
             "TILES_M": c.tiles_m,
             "TILES_N": c.tiles_n,
             "GROUP_M": c.group_m,
             "THRESHOLD": thresholds is not None,
+            "FRAGMENTS": layout is Layout.A_FRAGMENTS,
         },
         multiply_accumulate=multiply_accumulate,
     )
-    assert np.all(out.writes == 1)
-    words = torch.from_numpy(out.elements.reshape(a.rows, columns))
+    assert out.writes.sum() == a.rows * (b.rows if thresholds is None else word_count(b.rows))
+    words = torch.from_numpy(out.elements.reshape(shape))
     if thresholds is None:
         return words
-    return PackedTensor(words, torch.from_numpy(ones.elements), a.rows, b.rows, Layout.ROWS)
+    return PackedTensor(words, torch.from_numpy(ones.elements), a.rows, b.rows, layout)
 
 
 SHAPES = [ONE_WARP, *CONFIGURATIONS]
@@ -76,7 +80,10 @@ def test_sums_and_bits_equal_the_oracle(m, n, k, seed, configuration, threshold)
     a, b = random_operand(rng, m, k), random_operand(rng, n, k)
     if threshold:
         thresholds = random_thresholds(rng, n, k)
-        assert same(compute(a, b, thresholds, configuration), gemm_threshold_oracle(a, b, thresholds))
+        expected = gemm_threshold_oracle(a, b, thresholds)
+        assert same(compute(a, b, thresholds, configuration), expected)
+        fragments_made = compute(a, b, thresholds, configuration, Layout.A_FRAGMENTS)
+        assert same(fragments_made, expected.relayout(Layout.A_FRAGMENTS))
     else:
         assert torch.equal(compute(a, b, None, configuration), gemm_oracle(a, b))
 
@@ -90,7 +97,9 @@ def test_several_programs_in_both_directions(configuration):
     a, b = random_operand(rng, m, k), random_operand(rng, n, k)
     thresholds = random_thresholds(rng, n, k)
     assert torch.equal(compute(a, b, None, c), gemm_oracle(a, b))
-    assert same(compute(a, b, thresholds, c), gemm_threshold_oracle(a, b, thresholds))
+    expected = gemm_threshold_oracle(a, b, thresholds)
+    assert same(compute(a, b, thresholds, c), expected)
+    assert same(compute(a, b, thresholds, c, Layout.A_FRAGMENTS), expected.relayout(Layout.A_FRAGMENTS))
 
 
 def test_a_flipped_bit_of_an_operand_shows():
@@ -104,7 +113,7 @@ def test_a_flipped_bit_of_an_operand_shows():
 
 def test_addresses_past_32_bits():
     """Only the last of many blocks runs, on tensors of which only the addresses exist."""
-    m, n, blocks, stride = 150, 40, 2**20 + 3, 2**26 + 4
+    m, n, blocks, stride = 150, 40, 2**21 - 3, 2**26 + 4
     operands = [AddressesOnly(-(-rows // 16) * blocks * 128) for rows in (m, n)]
     out = AddressesOnly(m * stride)
     rows, columns = (AddressesOnly(size) for size in (m, n))
@@ -132,10 +141,11 @@ def test_addresses_past_32_bits():
             "TILES_N": c.tiles_n,
             "GROUP_M": c.group_m,
             "THRESHOLD": False,
+            "FRAGMENTS": False,
         },
         multiply_accumulate=lambda a, b, left, right: (left, right),
         range=lambda start, end: range(end - 1, end),
     )
     assert [memory.highest for memory in operands] == [memory.size - 1 for memory in operands]
-    assert operands[0].size > 2**29
+    assert operands[0].size > 2**31
     assert out.highest == (m - 1) * stride + n - 1 > 2**32

@@ -47,6 +47,16 @@ def test_sums_and_bits(product, product_threshold, configuration, shape):
     assert same(made.to("cpu"), gemm_threshold_oracle(a, b, thresholds))
 
 
+@pytest.mark.skipif(gemm_tensor_core not in [case[0] for case in CASES], reason="no 1-bit tensor cores")
+@pytest.mark.parametrize("configuration", TENSOR_CORE, ids=lambda c: f"{c.rows}x{c.columns}")
+def test_bits_as_the_next_operand(configuration):
+    rng = np.random.default_rng(11)
+    a, b, thresholds = random_operand(rng, 150, 700), random_operand(rng, 301, 700), random_thresholds(rng, 301, 700)
+    operands = a.to("cuda"), b.to("cuda"), thresholds.to("cuda")
+    made = gemm_tensor_core_threshold(*operands, configuration, Layout.A_FRAGMENTS)
+    assert same(made.to("cpu"), gemm_threshold_oracle(a, b, thresholds).relayout(Layout.A_FRAGMENTS))
+
+
 @pytest.mark.parametrize("configuration", GEMV, ids=lambda c: str(c.rows))
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (9, 2049), (1000, 4099), (4096, 4096), (3, 100_000)])
 def test_gemv(configuration, n, k):
