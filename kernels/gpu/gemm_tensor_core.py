@@ -129,8 +129,7 @@ def gemm_tensor_core_kernel(
     tile_m = (program_m * WARPS_M + warp // WARPS_N) * TILES_M
     tile_n = (program_n * WARPS_N + warp % WARPS_N) * TILES_N
 
-    # Tiles past the edge read the last one instead, and what they compute is not stored. A tile's offset can pass
-    # 2**31.
+    # Tiles past the edge read the last one instead; what they compute is not stored. Offsets of tiles can pass 2**31.
     a_tiles: gl.tuple = ()
     for i in gl.static_range(TILES_M):
         tile = gl.minimum(tile_m + i, gl.cdiv(m, 16) - 1)

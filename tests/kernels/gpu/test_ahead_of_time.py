@@ -1,5 +1,7 @@
 """Every kernel in every form that is launched compiles to the instructions it was written for, and spills nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("triton")
@@ -93,6 +95,24 @@ def test_amd(variant, instruction):
     assert any(opcode.startswith(instruction) for opcode in counted.opcodes)
 
 
+FAMILIES = (
+    ahead_of_time.tensor_core_variants,
+    ahead_of_time.popcount_variants,
+    ahead_of_time.int8_variants,
+    ahead_of_time.gemv_variants,
+    ahead_of_time.pack_sign_variants,
+)
+
+
+@pytest.mark.parametrize("variant", names(family()[0] for family in FAMILIES))
+def test_integers_that_are_one(variant):
+    """The launcher turns them into constants, and a kernel for one row, one column or one word is another program."""
+    integers = [name for name, kind in variant.arguments.items() if kind == "i32"]
+    pointers = {name: kind for name, kind in variant.arguments.items() if kind != "i32"}
+    ones = {**variant.constants, **dict.fromkeys(integers, 1)}
+    compiled(replace(variant, arguments=pointers, constants=ones), "sm_90", 128)
+
+
 def test_the_one_bit_instruction_is_emulated_on_blackwell():
     """Why `dispatch` does not choose the tensor core kernel there."""
     counted = census(ahead_of_time.tensor_core_variants()[0], "sm_100")
@@ -104,7 +124,7 @@ def test_an_argument_that_is_missing_or_unknown_is_named():
     variant = ahead_of_time.gemv_variants()[0]
     constants = {name: value for name, value in variant.constants.items() if name != "STEP"}
     with pytest.raises(ValueError, match=r"gemv 1x16: arguments \['STEP'\]"):
-        Variant(variant.name, variant.kernel, variant.arguments, constants, variant.warps).compile("sm_90")
+        replace(variant, constants=constants).compile("sm_90")
 
 
 def test_a_loop_that_is_not_there_is_refused():

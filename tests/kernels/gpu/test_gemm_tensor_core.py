@@ -12,10 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnnhw.kernels.gpu import fragments
-from bnnhw.kernels.gpu.column_thresholds import ColumnThresholds
 from bnnhw.kernels.gpu.gemm_oracle import gemm_oracle, gemm_threshold_oracle
-from bnnhw.kernels.gpu.gemm_tensor_core import CONFIGURATIONS, Configuration, gemm_tensor_core_kernel
-from bnnhw.kernels.gpu.packed_tensor import Layout, PackedTensor, fragment_shape, word_count
+from bnnhw.kernels.gpu.gemm_tensor_core import (
+    CONFIGURATIONS,
+    Configuration,
+    gemm_tensor_core,
+    gemm_tensor_core_kernel,
+    gemm_tensor_core_threshold,
+)
+from bnnhw.kernels.gpu.packed_tensor import Layout, PackedTensor, word_count
 
 ONE_WARP = Configuration(1, 1, 1, 2, group_m=2)
 
@@ -27,47 +32,36 @@ def multiply_accumulate(a, b, left, right):
     return tuple(np.stack(sums) for sums in zip(*pairs, strict=True))
 
 
-def compute(a, b, thresholds: ColumnThresholds | None, c: Configuration, layout: Layout = Layout.ROWS):
-    """Sums, or packed bits and their popcounts, by the kernel."""
-    left, right = a.relayout(Layout.A_FRAGMENTS), b.relayout(Layout.B_FRAGMENTS)
-    shape = (a.rows, b.rows if thresholds is None else word_count(b.rows))
-    if layout is Layout.A_FRAGMENTS:
-        shape = fragment_shape(a.rows, b.rows)
-    # Fragments are padded with zeros, rows with nothing.
-    out = Memory(np.full(shape, 0 if layout is Layout.A_FRAGMENTS else POISON, np.int32))
-    ones = Memory(np.zeros(a.rows, np.int32))
-    run(
-        gemm_tensor_core_kernel,
-        -(-a.rows // c.rows) * -(-b.rows // c.columns),
-        {
-            "a": Memory(left.words.numpy()),
-            "b": Memory(right.words.numpy()),
-            "a_popcounts": Memory(a.popcounts.numpy()),
-            "b_popcounts": Memory(b.popcounts.numpy()),
-            "out": out,
-            "limits": thresholds and Memory(thresholds.limits.numpy()),
-            "flips": thresholds and Memory(thresholds.flips.numpy()),
-            "out_popcounts": thresholds and ones,
-            "m": a.rows,
-            "n": b.rows,
-            "count": a.count,
-            "blocks": fragment_shape(a.rows, a.count)[1],
-            "out_stride": int(np.prod(shape[1:])),
-            "WARPS_M": c.warps_m,
-            "WARPS_N": c.warps_n,
-            "TILES_M": c.tiles_m,
-            "TILES_N": c.tiles_n,
-            "GROUP_M": c.group_m,
-            "THRESHOLD": thresholds is not None,
-            "FRAGMENTS": layout is Layout.A_FRAGMENTS,
-        },
-        multiply_accumulate=multiply_accumulate,
-    )
-    assert out.writes.sum() == a.rows * (b.rows if thresholds is None else word_count(b.rows))
-    words = torch.from_numpy(out.elements.reshape(shape))
-    if thresholds is None:
-        return words
-    return PackedTensor(words, torch.from_numpy(ones.elements), a.rows, b.rows, layout)
+class OnNumpy:
+    """Stands in for the compiled kernel: launched in the same way, with tensors of the host."""
+
+    def __getitem__(self, grid):
+        (programs,) = grid
+
+        def launch(*arguments, num_warps, **constants):
+            given = dict(zip(gemm_tensor_core_kernel.arg_names, arguments, strict=False)) | constants
+            assert list(given) == gemm_tensor_core_kernel.arg_names
+            assert num_warps == constants["WARPS_M"] * constants["WARPS_N"]
+            passed = {name: Memory(x.numpy()) if isinstance(x, torch.Tensor) else x for name, x in given.items()}
+            run(gemm_tensor_core_kernel, programs, passed, multiply_accumulate=multiply_accumulate)
+            # Nothing is written twice, so this is everything that there is; what pads fragments stays 0.
+            columns = word_count(given["n"]) if constants["THRESHOLD"] else given["n"]
+            assert passed["out"].writes.sum() == given["m"] * columns
+
+        return launch
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _on_numpy():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(gemm_tensor_core.__globals__, "gemm_tensor_core_kernel", OnNumpy())
+        yield
+
+
+def sums_of(a: PackedTensor, b: PackedTensor, configuration: Configuration) -> torch.Tensor:
+    out = torch.full((a.rows, b.rows), POISON, dtype=torch.int32)
+    assert gemm_tensor_core(a, b, out, configuration) is out
+    return out
 
 
 SHAPES = [ONE_WARP, *CONFIGURATIONS]
@@ -81,11 +75,11 @@ def test_sums_and_bits_equal_the_oracle(m, n, k, seed, configuration, threshold)
     if threshold:
         thresholds = random_thresholds(rng, n, k)
         expected = gemm_threshold_oracle(a, b, thresholds)
-        assert same(compute(a, b, thresholds, configuration), expected)
-        fragments_made = compute(a, b, thresholds, configuration, Layout.A_FRAGMENTS)
+        assert same(gemm_tensor_core_threshold(a, b, thresholds, configuration), expected)
+        fragments_made = gemm_tensor_core_threshold(a, b, thresholds, configuration, Layout.A_FRAGMENTS)
         assert same(fragments_made, expected.relayout(Layout.A_FRAGMENTS))
     else:
-        assert torch.equal(compute(a, b, None, configuration), gemm_oracle(a, b))
+        assert torch.equal(sums_of(a, b, configuration), gemm_oracle(a, b))
 
 
 @pytest.mark.parametrize("configuration", SHAPES, ids=lambda c: f"{c.rows}x{c.columns}")
@@ -96,56 +90,58 @@ def test_several_programs_in_both_directions(configuration):
     c = Configuration(configuration.warps_m, configuration.warps_n, configuration.tiles_m, configuration.tiles_n, 2)
     a, b = random_operand(rng, m, k), random_operand(rng, n, k)
     thresholds = random_thresholds(rng, n, k)
-    assert torch.equal(compute(a, b, None, c), gemm_oracle(a, b))
+    assert torch.equal(sums_of(a, b, c), gemm_oracle(a, b))
     expected = gemm_threshold_oracle(a, b, thresholds)
-    assert same(compute(a, b, thresholds, c), expected)
-    assert same(compute(a, b, thresholds, c, Layout.A_FRAGMENTS), expected.relayout(Layout.A_FRAGMENTS))
+    assert same(gemm_tensor_core_threshold(a, b, thresholds, c), expected)
+    assert same(
+        gemm_tensor_core_threshold(a, b, thresholds, c, Layout.A_FRAGMENTS), expected.relayout(Layout.A_FRAGMENTS)
+    )
 
 
 def test_a_flipped_bit_of_an_operand_shows():
     """The comparison above is able to fail: each bit reaches each sum of its row."""
     rng = np.random.default_rng(2)
     a, b = random_operand(rng, 20, 300), random_operand(rng, 20, 300)
-    different = compute(flip(a, 17, 299), b, None, ONE_WARP) != gemm_oracle(a, b)
+    different = sums_of(flip(a, 17, 299), b, ONE_WARP) != gemm_oracle(a, b)
     assert np.flatnonzero(different.any(1).numpy()).tolist() == [17]
     assert different[17].all()
 
 
-def test_addresses_past_32_bits():
+# The last element stored, of 150 rows: column 39; word 1; word 1 of row 5 of tile 9, the first that thread 21 holds.
+@pytest.mark.parametrize(
+    ("threshold", "as_fragments", "stride", "last"),
+    [
+        (False, False, 2**26 + 4, 149 * (2**26 + 4) + 39),
+        (True, False, 2**26 + 4, 149 * (2**26 + 4) + 1),
+        (True, True, 2**29 + 128, 9 * (2**29 + 128) + 21 * 4),
+    ],
+    ids=["sums", "rows", "fragments"],
+)
+def test_addresses_past_32_bits(threshold, as_fragments, stride, last):
     """Only the last of many blocks runs, on tensors of which only the addresses exist."""
-    m, n, blocks, stride = 150, 40, 2**21 - 3, 2**26 + 4
+    m, n, blocks = 150, 40, 2**21 - 3
     operands = [AddressesOnly(-(-rows // 16) * blocks * 128) for rows in (m, n)]
-    out = AddressesOnly(m * stride)
-    rows, columns = (AddressesOnly(size) for size in (m, n))
+    out = AddressesOnly(last + 1)
+    columns = [AddressesOnly(n) if threshold else None for _ in range(2)]
+    ones = AddressesOnly(m) if threshold else None
     c = CONFIGURATIONS[0]
+    sizes_of = (m, n, blocks * 256, blocks, stride)
+    constants = (c.warps_m, c.warps_n, c.tiles_m, c.tiles_n, c.group_m, threshold, as_fragments)
+    arguments = (*operands, AddressesOnly(m), AddressesOnly(n), out, *columns, ones, *sizes_of, *constants)
     run(
         gemm_tensor_core_kernel,
         -(-m // c.rows),
-        {
-            "a": operands[0],
-            "b": operands[1],
-            "a_popcounts": rows,
-            "b_popcounts": columns,
-            "out": out,
-            "limits": None,
-            "flips": None,
-            "out_popcounts": None,
-            "m": m,
-            "n": n,
-            "count": blocks * 256,
-            "blocks": blocks,
-            "out_stride": stride,
-            "WARPS_M": c.warps_m,
-            "WARPS_N": c.warps_n,
-            "TILES_M": c.tiles_m,
-            "TILES_N": c.tiles_n,
-            "GROUP_M": c.group_m,
-            "THRESHOLD": False,
-            "FRAGMENTS": False,
-        },
+        dict(zip(gemm_tensor_core_kernel.arg_names, arguments, strict=True)),
         multiply_accumulate=lambda a, b, left, right: (left, right),
         range=lambda start, end: range(end - 1, end),
     )
     assert [memory.highest for memory in operands] == [memory.size - 1 for memory in operands]
     assert operands[0].size > 2**31
-    assert out.highest == (m - 1) * stride + n - 1 > 2**32
+    assert out.highest == last > 2**32
+
+
+def test_bits_are_not_made_as_right_operands():
+    rng = np.random.default_rng(3)
+    a, b = random_operand(rng, 3, 40), random_operand(rng, 5, 40)
+    with pytest.raises(ValueError, match="not as B fragments"):
+        gemm_tensor_core_threshold(a, b, random_thresholds(rng, 5, 40), ONE_WARP, Layout.B_FRAGMENTS)
