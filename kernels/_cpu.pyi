@@ -21,10 +21,10 @@ def ternary_dense(
     limits: _Limits,
     threads: int,
 ) -> None: ...
-def byte_dense(
+def digit_dense(
     activations: npt.NDArray[np.uint64],
     images: int,
-    weights: TileWeights,
+    weights: DigitWeights,
     sums: npt.NDArray[np.int32] | None,
     bits: npt.NDArray[np.uint64] | None,
     limits: _Limits,
@@ -83,7 +83,7 @@ def scores_argmax(
     winners: npt.NDArray[np.int64],
 ) -> None: ...
 
-class TileWeights:
+class DigitWeights:
     def __init__(self, weights: npt.NDArray[np.int8]) -> None: ...
 
 class Program:

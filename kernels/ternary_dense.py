@@ -15,7 +15,7 @@ from bnnhw.kernels.threads import check_threads
 from bnnhw.kernels.thresholds import Thresholds, thresholds_oracle
 from bnnhw.kernels.weights import TernaryWeights
 
-FEWEST_ROWS_FOR_TILES = 32
+FEWEST_ROWS_FOR_DIGITS = 32
 
 
 def ternary_dense(activations: PackedBits, weights: TernaryWeights, threads: int = 1) -> npt.NDArray[np.int32]:
@@ -37,8 +37,9 @@ def _run(
 ) -> None:
     check_threads(threads)
     # With fewer, reading a byte a weight costs more than counting bits.
-    if instruction_set.selected() == "amx" and images >= FEWEST_ROWS_FOR_TILES:
-        _cpu.byte_dense(activations.words, images, weights.tiles, sums, bits, limits, threads)
+    many = instruction_set.selected() == "amx" and images >= FEWEST_ROWS_FOR_DIGITS
+    if many and weights.digits is not None:
+        _cpu.digit_dense(activations.words, images, weights.digits, sums, bits, limits, threads)
     else:
         _cpu.ternary_dense(
             activations.words, images, weights.planes, weights.outputs, weights.inputs, sums, bits, limits, threads

@@ -20,6 +20,10 @@ LANES = 8
 """Output channels that a kernel handles side by side; arrays below are padded to a multiple with zeros."""
 
 
+MOST_DIGIT_INPUTS = 16131
+"""Inputs other than zero of an output, up to which the sums of several outputs can be told apart in 32 bits."""
+
+
 def lane_count(outputs: int) -> int:
     """``outputs`` rounded up to whole blocks of lanes."""
     return -(-outputs // LANES) * LANES
@@ -90,9 +94,10 @@ class TernaryWeights:
         return self.positive.count
 
     @cached_property
-    def tiles(self) -> _cpu.TileWeights:
-        """The same for the matrix unit, a byte a weight; made at its first use."""
-        return _cpu.TileWeights(self.unpack())
+    def digits(self) -> _cpu.DigitWeights | None:
+        """The same for the matrix unit, several weights a byte; made at its first use. None for too many inputs."""
+        weights = self.unpack()
+        return None if np.count_nonzero(weights, axis=1).max() > MOST_DIGIT_INPUTS else _cpu.DigitWeights(weights)
 
     def unpack(self) -> npt.NDArray[np.int8]:
         """int8[outputs, inputs]."""

@@ -12,7 +12,7 @@
 #include <tuple>
 
 #include "arrays.hpp"
-#include "byte_tiles.hpp"
+#include "digit_products.hpp"
 #include "parallel.hpp"
 
 namespace bnnhw::kernels {
@@ -54,9 +54,9 @@ void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t imag
   ternary_dense(activations.data(), images, weights, bound.result, threads);
 }
 
-void bind_byte_dense(Array<const std::uint64_t> activations, std::size_t images, const TileWeights& weights,
-                    std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
-                    std::optional<Limits> limits, std::size_t threads) {
+void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images, const DigitWeights& weights,
+                      std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
+                      std::optional<Limits> limits, std::size_t threads) {
   const TileUnit* const unit = selected_instruction_set().tiles;
   if (unit == nullptr) throw std::invalid_argument("the instruction set does not multiply bytes");
   const std::size_t words = words_for(weights.inputs());
@@ -68,7 +68,7 @@ void bind_byte_dense(Array<const std::uint64_t> activations, std::size_t images,
     const Result& r = bound.result;
     const TileResult part{r.sums == nullptr ? nullptr : r.sums + begin * outputs, nullptr,
                           r.bits == nullptr ? nullptr : r.bits + begin * words_for(outputs), r.thresholds};
-    byte_dense_on_bits(*unit, activations.data() + begin * words, end - begin, weights, part);
+    digit_dense(*unit, activations.data() + begin * words, end - begin, weights, part);
   });
 }
 
@@ -180,16 +180,17 @@ NB_MODULE(_cpu, m) {
   m.def("ternary_dense", &bind_ternary_dense, nb::arg("activations").noconvert(), nb::arg("images"),
         nb::arg("weights").noconvert(), nb::arg("outputs"), nb::arg("count"), nb::arg("sums").noconvert().none(),
         nb::arg("bits").noconvert().none(), nb::arg("limits").none(), nb::arg("threads"));
-  nb::class_<TileWeights>(m, "TileWeights")
-      .def("__init__",
-           [](TileWeights* self, const Array<const std::int8_t>& weights) {
-             if (weights.ndim() != 2 || weights.size() == 0) {
-               throw std::invalid_argument("weights are not [outputs, inputs]");
-             }
-             new (self) TileWeights(weights.data(), weights.shape(0), 1, weights.shape(1));
-           },
-           nb::arg("weights").noconvert());
-  m.def("byte_dense", &bind_byte_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
+  nb::class_<DigitWeights>(m, "DigitWeights")
+      .def(
+          "__init__",
+          [](DigitWeights* self, const Array<const std::int8_t>& weights) {
+            if (weights.ndim() != 2 || weights.size() == 0) {
+              throw std::invalid_argument("weights are not [outputs, inputs]");
+            }
+            new (self) DigitWeights(weights.data(), weights.shape(0), weights.shape(1));
+          },
+          nb::arg("weights").noconvert());
+  m.def("digit_dense", &bind_digit_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
         nb::arg("sums").noconvert().none(), nb::arg("bits").noconvert().none(), nb::arg("limits").none(),
         nb::arg("threads"));
   m.def("ternary_conv", &bind_ternary_conv, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("window"),

@@ -38,14 +38,7 @@ TileWeights::TileWeights(const std::int8_t* weights, std::size_t outputs, std::s
   }
 }
 
-#if defined(__x86_64__)
-
-namespace {
-
-constexpr std::size_t tile_sums = kTileHeight * kTileOutputs;
-
-// Memory that a thread keeps, since fresh memory costs a page fault for every 4 KiB.
-std::uint8_t* scratch(std::size_t bytes) {
+std::uint8_t* thread_scratch(std::size_t bytes) {
   thread_local std::unique_ptr<std::int8_t, AlignedDelete> buffer;
   thread_local std::size_t size = 0;
   if (size < bytes) {
@@ -54,6 +47,19 @@ std::uint8_t* scratch(std::size_t bytes) {
   }
   return reinterpret_cast<std::uint8_t*>(buffer.get());
 }
+
+std::size_t rows_of_a_pass(std::size_t rows, std::size_t together, std::size_t row_bytes) {
+  constexpr std::size_t cache_share = std::size_t{5} << 18;
+  const std::size_t fitting = std::max(together, cache_share / row_bytes);
+  const std::size_t passes = (rows + fitting - 1) / fitting;
+  return passes == 0 ? 0 : ((rows + passes - 1) / passes + together - 1) / together * together;
+}
+
+#if defined(__x86_64__)
+
+namespace {
+
+constexpr std::size_t tile_sums = kTileHeight * kTileOutputs;
 
 BNNHW_AVX512_INLINE void copy_bytes(std::uint8_t* to, const std::uint8_t* from, std::size_t count) {
   for (; count > kTileBytes; count -= kTileBytes, to += kTileBytes, from += kTileBytes) {
@@ -130,10 +136,10 @@ BNNHW_AVX512 void multiply_block(const TileUnit& unit, std::size_t first_row, st
     for (std::size_t i = 0; i < 4; ++i) {
       in_place.tiles[i] = result.sums + rows[i / width].row * outputs + (first_column + i % width) * kTileOutputs;
     }
-    multiply(rows, pitch, columns, weights, in_place);
+    multiply(rows, pitch, columns, weights, {0, weights.steps()}, in_place);
     return;
   }
-  multiply(rows, pitch, columns, weights,
+  multiply(rows, pitch, columns, weights, {0, weights.steps()},
            {{sums, sums + tile_sums, sums + 2 * tile_sums, sums + 3 * tile_sums}, kTileOutputs});
   for (std::size_t r = 0; r < height && first_row + r < row_end; ++r) {
     for (std::size_t c = 0; c < width && first_column + c < weights.columns(); ++c) {
@@ -162,48 +168,6 @@ BNNHW_AVX512 void multiply_tiles(const TileUnit& unit, std::size_t tiles, const 
   }
 }
 
-// The unit, ready while this lives.
-class Ready {
- public:
-  explicit Ready(const TileUnit& unit) : unit_(unit) { unit_.begin(); }
-  ~Ready() { unit_.end(); }
-  Ready(const Ready&) = delete;
-  Ready& operator=(const Ready&) = delete;
-
- private:
-  const TileUnit& unit_;
-};
-
-// Rows one after the other: expand(row, bytes) writes the inputs of a row. The rows' distance is an odd multiple of 64
-// bytes, because the 16 rows of a tile would otherwise share a few sets of the first-level cache.
-template <class Expand>
-void dense(const TileUnit& unit, std::size_t images, const TileWeights& weights, const TileResult& result,
-           const Expand& expand) {
-  constexpr std::size_t cache_share = std::size_t{5} << 18;
-  const std::size_t stride = (weights.steps() | 1) * kTileBytes;
-  // Passes over the weights, as few as let the rows of one lie in the second-level cache, and all of one size.
-  const std::size_t fitting = std::max<std::size_t>(32, cache_share / stride);
-  const std::size_t passes = (images + fitting - 1) / fitting;
-  const std::size_t most = passes == 0 ? 0 : ((images + passes - 1) / passes + 31) / 32 * 32;
-  std::uint8_t* const rows = scratch(most * stride);
-  const Ready ready(unit);
-  for (std::size_t first = 0; first < images; first += most) {
-    const std::size_t count = std::min(most, images - first);
-    for (std::size_t row = 0; row < count; ++row) expand(first + row, rows + row * stride);
-    const auto tile = [&](std::size_t i) {
-      const std::size_t row = i * kTileHeight;
-      return TileRows{rows + row * stride, first + row, std::min(kTileHeight, count - row)};
-    };
-    multiply_tiles(unit, (count + kTileHeight - 1) / kTileHeight, tile, {stride, 0}, 1, weights, result);
-  }
-}
-
-BNNHW_AVX512 void expand_bits(const std::uint64_t* words, std::size_t count, std::uint8_t* bytes) {
-  for (std::size_t word = 0; word < count; ++word) {
-    _mm512_store_si512(bytes + word * kWordBits, _mm512_maskz_set1_epi8(_cvtu64_mask64(words[word]), 1));
-  }
-}
-
 }  // namespace
 
 // The rows of a tile are neighbouring positions of a row of the output. Under one row of the kernel their inputs are
@@ -218,9 +182,9 @@ void byte_conv(const TileUnit& unit, const std::uint8_t* activations, std::size_
   const std::size_t lines = w.height + 2 * w.pad_h;
   // A tile may reach past its last position and a position past its last input.
   const std::size_t slack = kTileHeight * stride + kTileBytes;
-  std::uint8_t* const padded = scratch(lines * line + slack);
+  std::uint8_t* const padded = thread_scratch(lines * line + slack);
   std::fill_n(padded, lines * line, std::uint8_t{0});
-  const Ready ready(unit);
+  const UnitInUse in_use(unit);
   for (std::size_t n = 0; n < images; ++n) {
     const std::uint8_t* const image = activations + n * w.image();
     copy_lines(padded + w.pad_h * line + w.pad_w * w.channels, line, image, w.width * w.channels, w.height);
@@ -234,18 +198,24 @@ void byte_conv(const TileUnit& unit, const std::uint8_t* activations, std::size_
   }
 }
 
+// Rows one after the other, at a distance that is an odd multiple of 64 bytes, because the 16 rows of a tile would
+// otherwise share a few sets of the first-level cache.
 void byte_dense(const TileUnit& unit, const std::uint8_t* activations, std::size_t images, const TileWeights& weights,
                 const TileResult& result) {
   const std::size_t inputs = weights.inputs();
-  dense(unit, images, weights, result,
-        [&](std::size_t row, std::uint8_t* bytes) { copy_lines(bytes, 0, activations + row * inputs, inputs, 1); });
-}
-
-void byte_dense_on_bits(const TileUnit& unit, const std::uint64_t* activations, std::size_t images,
-                        const TileWeights& weights, const TileResult& result) {
-  const std::size_t words = words_for(weights.inputs());
-  dense(unit, images, weights, result,
-        [&](std::size_t row, std::uint8_t* bytes) { expand_bits(activations + row * words, words, bytes); });
+  const std::size_t stride = (weights.steps() | 1) * kTileBytes;
+  const std::size_t most = rows_of_a_pass(images, 2 * kTileHeight, stride);
+  std::uint8_t* const rows = thread_scratch(most * stride);
+  const UnitInUse in_use(unit);
+  for (std::size_t first = 0; first < images; first += most) {
+    const std::size_t count = std::min(most, images - first);
+    copy_lines(rows, stride, activations + first * inputs, inputs, count);
+    const auto tile = [&](std::size_t i) {
+      const std::size_t row = i * kTileHeight;
+      return TileRows{rows + row * stride, first + row, std::min(kTileHeight, count - row)};
+    };
+    multiply_tiles(unit, (count + kTileHeight - 1) / kTileHeight, tile, {stride, 0}, 1, weights, result);
+  }
 }
 
 #else
@@ -257,10 +227,6 @@ void byte_conv(const TileUnit&, const std::uint8_t*, std::size_t, const Window&,
 }
 
 void byte_dense(const TileUnit&, const std::uint8_t*, std::size_t, const TileWeights&, const TileResult&) {
-  std::abort();
-}
-
-void byte_dense_on_bits(const TileUnit&, const std::uint64_t*, std::size_t, const TileWeights&, const TileResult&) {
   std::abort();
 }
 

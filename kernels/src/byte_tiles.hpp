@@ -63,14 +63,20 @@ struct Pitch {
 // What multiplies: blocks of four tiles of sums, 2 x 2 because that needs the fewest loads, 4 x 1 and 1 x 4 for what is
 // left over. rows and columns: as many of each as the block has. Leaves the sums of four tiles, row tiles first, each
 // int32[16][16] with rows `sums.stride` apart; rows beyond a tile's count may hold anything. Bytes read beyond a line's
-// inputs may too: they meet zero weights.
+// inputs may too: they meet zero weights. Only the tiles `steps` of each line are multiplied, and with `add` the sums
+// that are there already grow by them.
 struct TileSums {
   std::int32_t* tiles[4];
   std::size_t stride;
+  bool add = false;
+};
+struct Steps {
+  std::size_t first;
+  std::size_t end;
 };
 struct TileUnit {
   using Multiply = void (*)(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, const TileSums& sums);
+                            const TileWeights& weights, const Steps& steps, const TileSums& sums);
   Multiply multiply_2x2, multiply_4x1, multiply_1x4;
   // Called by a thread before and after it multiplies.
   void (*begin)();
@@ -99,8 +105,25 @@ void byte_conv(const TileUnit& unit, const std::uint8_t* activations, std::size_
 void byte_dense(const TileUnit& unit, const std::uint8_t* activations, std::size_t images, const TileWeights& weights,
                 const TileResult& result);
 
-// The same for bit strings, uint64[images][words_for(weights.inputs())].
-void byte_dense_on_bits(const TileUnit& unit, const std::uint64_t* activations, std::size_t images,
-                        const TileWeights& weights, const TileResult& result);
+// What the loops around a unit share.
+
+// The unit, ready while this lives.
+class UnitInUse {
+ public:
+  explicit UnitInUse(const TileUnit& unit) : unit_(unit) { unit_.begin(); }
+  ~UnitInUse() { unit_.end(); }
+  UnitInUse(const UnitInUse&) = delete;
+  UnitInUse& operator=(const UnitInUse&) = delete;
+
+ private:
+  const TileUnit& unit_;
+};
+
+// Memory that a thread keeps, since fresh memory costs a page fault for every 4 KiB.
+std::uint8_t* thread_scratch(std::size_t bytes);
+
+// How many of the rows go through the weights together: as many as, at `row_bytes` each, lie in the second-level cache,
+// shared out evenly and a multiple of `together`.
+std::size_t rows_of_a_pass(std::size_t rows, std::size_t together, std::size_t row_bytes);
 
 }  // namespace bnnhw::kernels

@@ -79,6 +79,17 @@ def test_many_words_of_ones(name, words):
         assert ternary_dense(activations, weights).tolist() == [[k, -k, 0]] * 5
 
 
+@pytest.mark.parametrize("k", [2047, 2048, 8192, 8193, 16131, 16132])
+def test_the_largest_sums_of_many_rows(k):
+    """On the matrix unit, sums share bytes in ways that depend on how large they can be."""
+    rows = np.zeros((40, k), bool)
+    rows[::3] = True
+    signs = np.array([[1], [-1], [-1], [1]], np.int8)
+    for weights in (np.repeat(signs, k, axis=1), np.repeat(np.vstack([signs, [[0]]]), k, axis=1)):
+        sums = ternary_dense(pack(rows), pack_ternary(np.tile(weights, (20, 1))))
+        assert np.array_equal(sums, np.tile(np.outer(rows[:, 0] * k, weights[:, 0]), 20))
+
+
 @pytest.mark.parametrize("name", instruction_set.available())
 def test_a_threshold_changes_the_bit_exactly_at_its_value(name):
     k = 130

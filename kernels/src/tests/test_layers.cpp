@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "byte_tiles.hpp"
+#include "digit_products.hpp"
 #include "layers.hpp"
 #include "parallel.hpp"
 #include "program.hpp"
@@ -299,7 +299,6 @@ void test_byte_dense(const TileUnit& unit) {
       const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
       const Layer layer(random_outputs(), inputs, 1, 1);
       const std::vector<bool> bits = random_bits(images * inputs);
-      const std::vector<std::uint64_t> words = pack(bits, images);
       const std::vector<std::uint8_t> bytes(bits.begin(), bits.end());
       const TileWeights weights(narrow(layer.weights).data(), layer.outputs, 1, inputs);
       const auto value = [&](std::size_t k) { return std::int64_t{bits[k]}; };
@@ -307,11 +306,65 @@ void test_byte_dense(const TileUnit& unit) {
         run_on_bytes(result, images, layer.outputs, 1,
                      [&](const TileResult& to) { byte_dense(unit, bytes.data(), images, weights, to); });
       });
-      check_layer(layer, w, images, value, [&](const Result& result) {
-        byte_dense_on_bits(unit, words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
-      });
     }
   }
+}
+
+// Every way to chain sums, with as many images as fill tiles, four too few or too many, and with two passes.
+void test_digit_dense(const TileUnit& unit) {
+  for (const std::size_t inputs : {1, 63, 64, 65, 1000, 2047, 2048, 8192, 8193}) {
+    for (const std::size_t images : {1, 5, 64, 129}) {
+      for (const bool binary : {false, true}) {
+        const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
+        const Layer layer(random_outputs(), inputs, 1, 1, binary);
+        const std::vector<bool> bits = random_bits(images * inputs);
+        const std::vector<std::uint64_t> words = pack(bits, images);
+        const DigitWeights weights(narrow(layer.weights).data(), layer.outputs, inputs);
+        check_layer(
+            layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
+            [&](const Result& result) {
+              digit_dense(unit, words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
+            });
+      }
+    }
+  }
+}
+
+// Each digit at both ends of its range beside the others at theirs: rows of ones and of zeros by outputs of -1, 0, 1.
+void test_digit_extremes(const TileUnit& unit, std::size_t inputs, Digits digits) {
+  constexpr std::size_t images = 9;
+  const std::size_t outputs = digits == Digits::ones_three_in_two ? 16 * 9 : 16 * 13;
+  std::vector<std::int8_t> weights(outputs * inputs);
+  for (std::size_t o = 0; o < outputs; ++o) {
+    // Tiles of 16 outputs differ, so that neighbours of a chain do.
+    const std::size_t kind = (o / 16 * 5 + o % 16 * 7 + o / 48) % (digits == Digits::ones_three_in_two ? 2 : 3);
+    const int weight = digits == Digits::ones_three_in_two ? (kind == 0 ? -1 : 1) : static_cast<int>(kind) - 1;
+    std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(o * inputs), inputs, static_cast<std::int8_t>(weight));
+  }
+  std::vector<bool> bits(images * inputs);
+  for (std::size_t n = 0; n < images; ++n) {
+    for (std::size_t k = 0; k < inputs; ++k) bits[n * inputs + k] = (0b101100111u >> n & 1u) != 0;
+  }
+  const DigitWeights encoded(weights.data(), outputs, inputs);
+  CHECK(encoded.digits() == digits);
+  std::vector<std::int32_t> sums(images * outputs);
+  digit_dense(unit, pack(bits, images).data(), images, encoded, {sums.data(), nullptr, nullptr, nullptr});
+  for (std::size_t n = 0; n < images; ++n) {
+    for (std::size_t o = 0; o < outputs; ++o) {
+      const int sign = bits[n * inputs] ? weights[o * inputs] : 0;
+      CHECK(sums[n * outputs + o] == sign * static_cast<int>(inputs));
+    }
+  }
+}
+
+void test_too_many_inputs_for_digits() {
+  const std::vector<std::int8_t> weights(kMostDigitInputs + 1, 1);
+  try {
+    DigitWeights(weights.data(), 1, weights.size());
+  } catch (const std::invalid_argument&) {
+    return;
+  }
+  CHECK(false);
 }
 
 // The largest sums of levels that a tile's 32 bits must hold exactly.
@@ -444,8 +497,13 @@ int main() {
     test_byte_conv(*unit);
     test_byte_dense(*unit);
     test_byte_extremes(*unit);
+    test_digit_dense(*unit);
+    test_digit_extremes(*unit, 2047, Digits::three_in_two);
+    test_digit_extremes(*unit, 8192, Digits::ones_three_in_two);
+    test_digit_extremes(*unit, kMostDigitInputs, Digits::four_in_three);
     std::printf("%s bytes: every layer follows its definition\n", unit == amx_unit() ? "amx" : "vnni");
   }
+  test_too_many_inputs_for_digits();
   CHECK(!select_instruction_set("none"));
   CHECK(select_instruction_set("portable"));
   for (const InstructionSet* set : available_instruction_sets()) {
