@@ -61,8 +61,10 @@ constexpr int row_shift = 7;
 // Images whose digits fill three tiles.
 constexpr std::size_t images_together = rows_together * kTileHeight;
 constexpr std::size_t tile_sums = kTileHeight * kTileOutputs;
-// Groups of outputs whose sums are kept until they are read off.
-constexpr std::size_t groups_together = 2;
+// A panel is the groups of outputs whose sums are kept until they are read off: several, so that results are written in
+// longer pieces, but no more than leave most of the second-level cache to the rows.
+constexpr std::size_t most_groups_together = 4;
+constexpr std::size_t most_panel_bytes = std::size_t{1} << 18;
 // Tiles along the inputs that are multiplied before others: those of two rows and two columns, 32 KiB, stay in the
 // first-level cache.
 constexpr std::size_t steps_together = 8;
@@ -225,7 +227,9 @@ void digit_dense(const TileUnit& unit, const std::uint64_t* activations, std::si
   const std::size_t stride = (weights.tiles().steps() | 1) * kTileBytes;
   const std::size_t most = rows_of_a_pass(images, images_together, stride * row_chain / rows_together);
   const std::size_t tiles = most / images_together * row_chain;
-  const std::size_t columns = groups_together * weights.chain();
+  const std::size_t group_bytes = weights.chain() * weights.tiles().steps() * kTileSize;
+  const std::size_t columns =
+      std::clamp<std::size_t>(most_panel_bytes / group_bytes, 1, most_groups_together) * weights.chain();
   const std::size_t rows_bytes = tiles * kTileHeight * stride;
   const std::size_t sums_bytes = (tiles * columns + 1) * tile_sums * sizeof(std::int32_t);
   std::uint8_t* const rows = thread_scratch(rows_bytes + sums_bytes + most * sizeof(std::int32_t));
