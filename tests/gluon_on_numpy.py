@@ -128,8 +128,10 @@ def _argument(value):
 
 
 def run(kernel, programs, arguments, **replaced):
-    """Run ``kernel`` for program 0 <= i < programs. Memories among the arguments become pointers; ``replaced`` globals
-    stand in for what NumPy does not have."""
+    """Run ``kernel`` for program 0 <= i < programs, or for those of a range.
+
+    Memories among the arguments become pointers; ``replaced`` globals stand in for what NumPy does not have.
+    """
     passed = {name: _argument(a) for name, a in arguments.items()}
     program = [0]
     names = dict(kernel.fn.__globals__)
@@ -138,5 +140,5 @@ def run(kernel, programs, arguments, **replaced):
             names[name] = types.FunctionType(value.fn.__code__, names)
     names.update(gl=_language(program), **replaced)
     function = types.FunctionType(kernel.fn.__code__, names)
-    for program[0] in range(programs):
+    for program[0] in programs if isinstance(programs, range) else range(programs):
         function(**passed)

@@ -22,6 +22,10 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
+from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS as CONV_POPCOUNT
+from bnnhw.kernels.gpu.conv_popcount import conv_popcount_kernel
+from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as CONV_TENSOR_CORE
+from bnnhw.kernels.gpu.conv_tensor_core import conv_tensor_core_kernel
 from bnnhw.kernels.gpu.gemm_int8 import CONFIGURATIONS as INT8
 from bnnhw.kernels.gpu.gemm_int8 import gemm_int8_kernel
 from bnnhw.kernels.gpu.gemm_popcount import CONFIGURATIONS as POPCOUNT
@@ -172,6 +176,76 @@ def tensor_core_variants() -> tuple[Variant, ...]:
             name = f"{c.rows}x{c.columns}{' to fragments' * fragments}"
             arguments = {"a_popcounts": "*i32", "b_popcounts": "*i32", "blocks": "i32"}
             variants.append(_gemm(gemm_tensor_core_kernel, name, arguments, constants, c.warps, threshold))
+    return tuple(variants)
+
+
+CONV_INTEGERS = (
+    "m",
+    "n",
+    "height",
+    "width",
+    "words",
+    "out_height",
+    "out_width",
+    "stride_h",
+    "stride_w",
+    "pad_h",
+    "pad_w",
+)
+ONLY_FOR_BITS = ("limits", "flips")
+
+
+def conv_tensor_core_variants() -> tuple[Variant, ...]:
+    """Every configuration of `conv_tensor_core`: sums and bits of ternary weights, bits of binary ones, and bits by
+    position with ones around the image."""
+    variants = []
+    for c in CONV_TENSOR_CORE:
+        tile = {"WARPS_M": c.warps_m, "WARPS_N": c.warps_n, "TILES_M": c.tiles_m, "TILES_N": c.tiles_n}
+        for form, binary, ones, threshold in (
+            ("", False, False, False),
+            ("_threshold", False, False, True),
+            ("_threshold binary", True, False, True),
+            ("_threshold by position, padded with ones", False, True, True),
+        ):
+            pointers = ("images", "filters", "taps", "out", *(ONLY_FOR_BITS if threshold else ()))
+            flags = {"BINARY": binary, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
+            variants.append(
+                Variant(
+                    f"conv_tensor_core{form} {c.rows}x{c.columns}",
+                    conv_tensor_core_kernel,
+                    dict.fromkeys(pointers, "*i32") | dict.fromkeys((*CONV_INTEGERS, "blocks"), "i32"),
+                    tile | flags | ({} if threshold else dict.fromkeys(ONLY_FOR_BITS)),
+                    c.warps,
+                    ("n",),
+                )
+            )
+    return tuple(variants)
+
+
+def conv_popcount_variants() -> tuple[Variant, ...]:
+    """Every configuration of `conv_popcount`, in the forms of `conv_tensor_core_variants`."""
+    variants = []
+    integers = (*CONV_INTEGERS, "kernel_h", "kernel_w")
+    for c in CONV_POPCOUNT:
+        for form, binary, ones, threshold in (
+            ("", False, False, False),
+            ("_threshold", False, False, True),
+            ("_threshold binary", True, False, True),
+            ("_threshold by position, padded with ones", False, True, True),
+        ):
+            pointers = ("images", "planes", "out", *(ONLY_FOR_BITS if threshold else ()), *(("pads",) if ones else ()))
+            missing = (*(() if threshold else ONLY_FOR_BITS), *(() if ones else ("pads",)))
+            flags = {"BINARY": binary, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
+            variants.append(
+                Variant(
+                    f"conv_popcount{form} {c.rows}x{c.columns}",
+                    conv_popcount_kernel,
+                    dict.fromkeys(pointers, "*i32") | dict.fromkeys(integers, "i32"),
+                    {"ROWS": c.rows, "COLUMNS": c.columns} | flags | dict.fromkeys(missing),
+                    c.warps,
+                    ("n",),
+                )
+            )
     return tuple(variants)
 
 

@@ -98,7 +98,7 @@ def binary_gemm(
         return output_sums(a, b, out).copy_(gemm_oracle(a, b))
     if chosen == "gemv":
         return gemv(a, b, out)
-    size = (a.rows, b.rows, _multiprocessors(a.device))
+    size = (a.rows, b.rows, multiprocessors(a.device))
     if chosen == "tensor_core":
         return gemm_tensor_core(a, b, out, largest_that_fills(TENSOR_CORE, *size))
     if chosen == "int8":
@@ -118,7 +118,7 @@ def binary_gemm_threshold(
     chosen = _choose(a, b, backend, "bits")
     if chosen == "oracle":
         return gemm_threshold_oracle(a, b, thresholds).to(a.device)
-    size = (a.rows, b.rows, _multiprocessors(a.device))
+    size = (a.rows, b.rows, multiprocessors(a.device))
     if chosen == "tensor_core":
         return gemm_tensor_core_threshold(a, b, thresholds, largest_that_fills(TENSOR_CORE, *size))
     if chosen == "int8":
@@ -133,8 +133,7 @@ def _choose(a: PackedTensor, b: PackedTensor, backend: str | None, output: Liter
     if given:
         chosen, why = given, "argument" if backend else OVERRIDE
     elif on_gpu:
-        # On AMD, torch calls the device cuda and gives a capability that means something else.
-        capability = None if torch.version.hip else torch.cuda.get_device_capability(a.device)
+        capability = capability_of(a.device)
         chosen, why = select("gemm", capability, a.rows, b.rows, a.count, output), f"selected for {capability}"
     else:
         chosen, why = "oracle", "on the host"
@@ -148,6 +147,11 @@ def _choose(a: PackedTensor, b: PackedTensor, backend: str | None, output: Liter
     return chosen
 
 
-def _multiprocessors(device: torch.device) -> int:
+def capability_of(device: torch.device) -> tuple[int, int] | None:
+    """NVIDIA's compute capability of a GPU. None on AMD, where torch gives a number that means something else."""
+    return None if torch.version.hip else torch.cuda.get_device_capability(device)
+
+
+def multiprocessors(device: torch.device) -> int:
     """Of a GPU; 1 on the host, where the interpreter runs programs one by one."""
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1

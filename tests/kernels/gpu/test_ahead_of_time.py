@@ -44,6 +44,40 @@ def test_tensor_core(variant, target):
     assert counted.opcodes["IMMA"] == 0
 
 
+CONV_REGISTERS = {(1, 2): 80, (2, 2): 128, (2, 4): 176}
+"""By a warp's tiles."""
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.conv_tensor_core_variants()))
+def test_conv_tensor_core(variant, target):
+    tiles_m, tiles_n = variant.constants["TILES_M"], variant.constants["TILES_N"]
+    counted = compiled(variant, target, CONV_REGISTERS[tiles_m, tiles_n])
+    loop = counted.loop_with("BMMA")
+    planes = 1 if variant.constants["BINARY"] else 2
+    # Per step: products with each plane, one with ones, a load for each gathered word and each fragment of weights, and
+    # for each of a thread's two words its place in the table.
+    products, gathered, fragments = 2 * tiles_m * tiles_n * planes + tiles_m, 4 * tiles_m, tiles_n * planes
+    table = 2 * (4 if variant.constants["PAD_ONES"] else 3)
+    steps = loop["BMMA"] // products
+    assert (loop["BMMA"], loop["LDG"]) == (steps * products, steps * (gathered + fragments + table))
+    assert loop["SHFL"] == loop["LDS"] == loop["BAR"] == 0
+    assert counted.shared_bytes == 0
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.conv_popcount_variants()))
+def test_conv_popcount(variant, target):
+    loop = compiled(variant, target, 96).loop_with("POPC")
+    c = variant.constants
+    each = c["ROWS"] * c["COLUMNS"] // (32 * variant.warps)
+    # One population count for each plane, or for the one plane and, shared by a thread's columns, the activations.
+    assert loop["POPC"] == (each + max(1, c["ROWS"] // 128) if c["BINARY"] else 2 * each)
+    # Weights reach all threads of a row through shared memory, once a word.
+    assert loop["SHFL"] == 0
+    assert loop["BAR"] <= 4
+
+
 @pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
 @pytest.mark.parametrize("variant", names(ahead_of_time.popcount_variants()))
 def test_popcount(variant, target):
@@ -83,6 +117,7 @@ def test_pack_sign(variant, target):
 
 PORTABLE = [
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.popcount_variants()),
+    *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.conv_popcount_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.gemv_variants()),
     *((variant, "v_mfma_i32") for variant in ahead_of_time.int8_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.pack_sign_variants()),
@@ -96,6 +131,8 @@ def test_amd(variant, instruction):
 
 
 FAMILIES = (
+    ahead_of_time.conv_popcount_variants,
+    ahead_of_time.conv_tensor_core_variants,
     ahead_of_time.tensor_core_variants,
     ahead_of_time.popcount_variants,
     ahead_of_time.int8_variants,

@@ -1,0 +1,84 @@
+"""Convolutions of values -1 and +1, stored as bits, in terms of those of bits: ``sum w (2 a - 1) = 2 sum w a - sum w``.
+
+The second sum goes over the weights whose pixel counts. Padding with -1 or +1 is padding with bit 0 or 1, and all
+weights count; exact zeros count for nothing, so that at the border the sum depends on the position. Thresholds absorb
+it: ``2 s - c >= t`` is ``s >= ceil((t + c) / 2)``, which no kernel needs to know. Binary weights are ternary ones
+without 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bnnhw.kernels.gpu.conv import ternary_conv
+from bnnhw.kernels.gpu.conv_window import Padding
+from bnnhw.kernels.gpu.packed_images import PackedImages
+from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
+from bnnhw.kernels.gpu.ternary_filters import TernaryFilters
+from bnnhw.kernels.thresholds import LARGEST_SUM
+
+PadValue = Literal[-1, 0, 1]
+
+
+def padding_of(pads: tuple[int, int], value: PadValue) -> Padding:
+    """The bits that pad in place of ``value``; ValueError for a value that is not -1, 0 or 1."""
+    if value not in (-1, 0, 1):
+        raise ValueError(f"padding is with -1, 0 or 1, not {value}")
+    return Padding(*pads, int(value == 1))
+
+
+def counted_weights(
+    filters: TernaryFilters, height: int, width: int, stride: tuple[int, int], pads: tuple[int, int], value: PadValue
+) -> npt.NDArray[np.int32]:
+    """int32[positions or 1, outputs]: the sum of the weights that count, at each position of images height x width."""
+    weights = filters.unpack().astype(np.int64).sum(axis=1)
+    if value != 0 or pads == (0, 0):
+        return weights.sum(axis=(1, 2)).astype(np.int32)[None, :]
+    inside = np.pad(np.ones((height, width), np.int64), ((pads[0], pads[0]), (pads[1], pads[1])))
+    under = np.lib.stride_tricks.sliding_window_view(inside, filters.kernel)[:: stride[0], :: stride[1]]
+    sums: npt.NDArray[np.int64] = np.einsum("yxhw,ohw->yxo", under, weights)
+    return sums.reshape(-1, filters.outputs).astype(np.int32)
+
+
+def bipolar_conv(
+    images: PackedImages,
+    filters: TernaryFilters,
+    counted: torch.Tensor,
+    stride: tuple[int, int] = (1, 1),
+    pads: tuple[int, int] = (0, 0),
+    value: PadValue = 0,
+    backend: str | None = None,
+) -> torch.Tensor:
+    """Sums int32[N, H', W', outputs] of weights times -1 and +1. counted: `counted_weights` on the images' device."""
+    sums = ternary_conv(images, filters, stride, padding_of(pads, value), backend)
+    return sums.mul_(2).sub_(counted.reshape(-1, *_side(counted, sums), filters.outputs))
+
+
+def bipolar_thresholds(thresholds: PositionThresholds, counted: npt.NDArray[np.int32]) -> PositionThresholds:
+    """On the host: thresholds of `ternary_conv_threshold` that make the bits ``(bipolar sum >= limit) xor flip``."""
+    limits = thresholds.limits.cpu().numpy().astype(np.int64) + counted
+    halves = np.clip(-(-limits // 2), -LARGEST_SUM - 1, LARGEST_SUM + 1).astype(np.int32)
+    return PositionThresholds(torch.from_numpy(np.ascontiguousarray(halves)), thresholds.flips.cpu())
+
+
+def bipolar_conv_oracle(
+    values: npt.NDArray[np.int8],
+    weights: npt.NDArray[np.int8],
+    stride: tuple[int, int] = (1, 1),
+    pads: tuple[int, int] = (0, 0),
+    value: PadValue = 0,
+) -> npt.NDArray[np.int32]:
+    """Sums int32[N, H', W', outputs] by definition, of values -1 and +1 [N, C, H, W] and weights [outputs, C, h, w]."""
+    around = ((0, 0), (0, 0), (pads[0], pads[0]), (pads[1], pads[1]))
+    padded = np.pad(values.astype(np.int64), around, constant_values=value)
+    under = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(2, 3))
+    sums = np.einsum("ncyxhw,ochw->nyxo", under[:, :, :: stride[0], :: stride[1]], weights.astype(np.int64))
+    return sums.astype(np.int32)
+
+
+def _side(counted: torch.Tensor, sums: torch.Tensor) -> tuple[int, int]:
+    return (sums.shape[1], sums.shape[2]) if counted.shape[0] > 1 else (1, 1)
