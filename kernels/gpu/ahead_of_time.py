@@ -22,6 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
+from bnnhw.kernels.gpu import batch_norm_statistics, max_pool, quantize_pack, scores_argmax
 from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS as CONV_POPCOUNT
 from bnnhw.kernels.gpu.conv_popcount import conv_popcount_kernel
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as CONV_TENSOR_CORE
@@ -247,6 +248,71 @@ def conv_popcount_variants() -> tuple[Variant, ...]:
                 )
             )
     return tuple(variants)
+
+
+def quantize_pack_variants() -> tuple[Variant, ...]:
+    """`quantize_pack` of bytes and of integers, with a bit a pixel, with some and with whole words."""
+    integers = (
+        *("count", "channels", "height", "width", "levels", "words"),
+        *("level_stride", "channel_stride", "row_stride", "column_stride"),
+    )
+    return tuple(
+        Variant(
+            f"quantize_pack {kind} {bits} bits",
+            quantize_pack.quantize_pack_kernel,
+            {"pixels": f"*{kind}", "thresholds": "*i32", "out": "*i32"} | dict.fromkeys(integers, "i32"),
+            {"PIXELS": quantize_pack.PIXELS, "BITS": bits, "CHUNK": min(bits, quantize_pack.CHUNK)},
+            quantize_pack.WARPS,
+        )
+        for kind in ("u8", "i32")
+        for bits in (1, 16, 32)
+    )
+
+
+def max_pool_variants() -> tuple[Variant, ...]:
+    """`max_pool`."""
+    sides = ("height", "width", "words", "out_height", "out_width", "kernel_h", "kernel_w", "stride_h", "stride_w")
+    return (
+        Variant(
+            "max_pool",
+            max_pool.max_pool_kernel,
+            dict.fromkeys(("images", "conjunctive", "out"), "*i32") | dict.fromkeys(("count", *sides), "i32"),
+            {"WORDS": max_pool.WORDS},
+            max_pool.WARPS,
+        ),
+    )
+
+
+def scores_argmax_variants() -> tuple[Variant, ...]:
+    """`scores_argmax` of 10 and of 1,000 classes, with ternary and binary weights."""
+    return tuple(
+        Variant(
+            f"scores_argmax {classes} classes{' binary' * binary}",
+            scores_argmax.scores_argmax_kernel,
+            dict.fromkeys(("images", "planes", "bias"), "*i32")
+            | dict.fromkeys(("scores", "winners"), "*i64")
+            | dict.fromkeys(("count", "classes", "taps", "shift"), "i32"),
+            {"IMAGES": images, "CLASSES": classes, "BINARY": binary},
+            scores_argmax.WARPS,
+        )
+        for images, classes in ((32, 16), (2, 1024))
+        for binary in (False, True)
+    )
+
+
+def batch_norm_statistics_variants() -> tuple[Variant, ...]:
+    """`batch_norm_statistics`."""
+    return (
+        Variant(
+            "batch_norm_statistics",
+            batch_norm_statistics.batch_norm_statistics_kernel,
+            {"accumulators": "*i32", "sums": "*i64"}
+            | dict.fromkeys(("rows", "columns", "rows_each", "row_stride"), "i32"),
+            {"ROWS": batch_norm_statistics.ROWS, "COLUMNS": batch_norm_statistics.COLUMNS},
+            batch_norm_statistics.WARPS,
+            ("columns", "rows_each", "row_stride"),
+        ),
+    )
 
 
 def popcount_variants() -> tuple[Variant, ...]:

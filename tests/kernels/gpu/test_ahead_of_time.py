@@ -115,12 +115,30 @@ def test_pack_sign(variant, target):
     compiled(variant, target, 64)
 
 
+AROUND = (
+    ahead_of_time.quantize_pack_variants,
+    ahead_of_time.max_pool_variants,
+    ahead_of_time.scores_argmax_variants,
+    ahead_of_time.batch_norm_statistics_variants,
+)
+
+
+@pytest.mark.parametrize("target", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("variant", names(v for family in AROUND for v in family()))
+def test_what_is_around_the_products(variant, target):
+    counted = compiled(variant, target, 128)
+    if variant.name.startswith("scores_argmax"):
+        assert counted.loop_with("POPC")["SHFL"] == 0
+
+
 PORTABLE = [
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.popcount_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.conv_popcount_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.gemv_variants()),
     *((variant, "v_mfma_i32") for variant in ahead_of_time.int8_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.pack_sign_variants()),
+    *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.scores_argmax_variants()),
+    *((variant, "v_") for family in AROUND for variant in family()),
 ]
 
 
@@ -131,6 +149,7 @@ def test_amd(variant, instruction):
 
 
 FAMILIES = (
+    *AROUND,
     ahead_of_time.conv_popcount_variants,
     ahead_of_time.conv_tensor_core_variants,
     ahead_of_time.tensor_core_variants,
