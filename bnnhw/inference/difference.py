@@ -6,11 +6,12 @@ A program that differs from the reference anywhere has a defect; this names the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.inference.program import Program
+from bnnhw.inference.program import Trace
 from bnnhw.model import IntegerModel, reference
 from bnnhw.model.layers import layer_name
 
@@ -25,7 +26,13 @@ class Difference:
     actual: int
 
 
-def first_difference(model: IntegerModel, program: Program, pixels: npt.ArrayLike) -> Difference | None:
+class Traceable(Protocol):
+    """A program for any processor: `bnnhw.inference.Program` and `bnnhw.inference.gpu_program.GpuProgram` are."""
+
+    def trace(self, pixels: npt.ArrayLike) -> Trace: ...
+
+
+def first_difference(model: IntegerModel, program: Traceable, pixels: npt.ArrayLike) -> Difference | None:
     """The first value, layer by layer, in which ``program`` differs from ``model`` on ``pixels``; None if none does."""
     expected, actual = reference.trace(model, pixels), program.trace(pixels)
     names = ["quantizer", *(layer_name(index, layer) for index, layer in enumerate(model.layers))]
