@@ -142,7 +142,7 @@ class GpuProgram:
             raise ValueError(f"a CUDA graph needs the program on a GPU, not on {self.device}")
         pixels = torch.zeros(count, *self.shapes[0], dtype=dtype, device=self.device)
         buffers = self.buffers(count)
-        stream = torch.cuda.Stream(self.device)
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             # Kernels are compiled and loaded at their first launch, which cannot be recorded.

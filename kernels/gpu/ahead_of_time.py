@@ -22,7 +22,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
-from bnnhw.kernels.gpu import batch_norm_statistics, max_pool, quantize_pack, scores_argmax
+from bnnhw.kernels.gpu import (
+    batch_norm_statistics,
+    conv_weight_gradient,
+    max_pool,
+    norm_backward,
+    pack_threshold,
+    quantize_pack,
+    scores_argmax,
+)
 from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS as CONV_POPCOUNT
 from bnnhw.kernels.gpu.conv_popcount import conv_popcount_kernel
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as CONV_TENSOR_CORE
@@ -312,6 +320,65 @@ def batch_norm_statistics_variants() -> tuple[Variant, ...]:
             batch_norm_statistics.WARPS,
             ("columns", "rows_each", "row_stride"),
         ),
+    )
+
+
+def pack_threshold_variants() -> tuple[Variant, ...]:
+    """`pack_threshold`."""
+    return (
+        Variant(
+            "pack_threshold",
+            pack_threshold.pack_threshold_kernel,
+            dict.fromkeys(("sums", "limits", "flips", "out", "out_popcounts"), "*i32")
+            | dict.fromkeys(("rows", "columns", "row_stride", "out_stride"), "i32"),
+            {"ROWS": pack_threshold.ROWS, "COLUMNS": pack_threshold.COLUMNS},
+            pack_threshold.WARPS,
+            ("columns", "row_stride"),
+        ),
+    )
+
+
+def norm_backward_variants() -> tuple[Variant, ...]:
+    """Both passes of `norm_backward`."""
+    floats = dict.fromkeys(("gradients", "mean", "inverse", "scale", "shift", "slope"), "*fp32")
+    tile = {"ROWS": norm_backward.ROWS, "COLUMNS": norm_backward.COLUMNS}
+    passes: tuple[tuple[str, Any, tuple[str, ...], tuple[str, ...]], ...] = (
+        ("norm_backward_sums", norm_backward.norm_backward_sums_kernel, ("partial",), ("rows_each",)),
+        ("norm_backward", norm_backward.norm_backward_kernel, ("means", "out"), ()),
+    )
+    return tuple(
+        Variant(
+            name,
+            kernel,
+            {"accumulators": "*i32"}
+            | floats
+            | dict.fromkeys(more, "*fp32")
+            | dict.fromkeys(("rows", "columns", *integers), "i32"),
+            tile,
+            norm_backward.WARPS,
+            ("columns", *integers),
+        )
+        for name, kernel, more, integers in passes
+    )
+
+
+def conv_weight_gradient_variants() -> tuple[Variant, ...]:
+    """`conv_weight_gradient` of each type of float."""
+    integers = (*CONV_INTEGERS, "kernel_w", "taps", "rows_each")
+    return tuple(
+        Variant(
+            f"conv_weight_gradient {kind}",
+            conv_weight_gradient.conv_weight_gradient_kernel,
+            {"images": "*i32", "gradients": f"*{kind}", "partial": "*fp32"} | dict.fromkeys(integers, "i32"),
+            {
+                "ROWS": conv_weight_gradient.ROWS,
+                "OUTPUTS": conv_weight_gradient.OUTPUTS,
+                "WORDS": conv_weight_gradient.WORDS,
+            },
+            conv_weight_gradient.WARPS,
+            ("n", "rows_each"),
+        )
+        for kind in ("fp32", "fp16", "bf16")
     )
 
 

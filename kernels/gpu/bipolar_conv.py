@@ -35,13 +35,13 @@ def counted_weights(
     filters: TernaryFilters, height: int, width: int, stride: tuple[int, int], pads: tuple[int, int], value: PadValue
 ) -> npt.NDArray[np.int32]:
     """int32[positions or 1, outputs]: the sum of the weights that count, at each position of images height x width."""
-    weights = filters.unpack().astype(np.int64).sum(axis=1)
+    weights = filters.unpack().astype(np.int64)
     if value != 0 or pads == (0, 0):
-        return weights.sum(axis=(1, 2)).astype(np.int32)[None, :]
-    inside = np.pad(np.ones((height, width), np.int64), ((pads[0], pads[0]), (pads[1], pads[1])))
-    under = np.lib.stride_tricks.sliding_window_view(inside, filters.kernel)[:: stride[0], :: stride[1]]
-    sums: npt.NDArray[np.int64] = np.einsum("yxhw,ohw->yxo", under, weights)
-    return sums.reshape(-1, filters.outputs).astype(np.int32)
+        total: npt.NDArray[np.int32] = weights.sum(axis=(1, 2, 3)).astype(np.int32)
+        return total[None, :]
+    # Where all pixels are +1, a sum is that of the weights that count.
+    ones = np.ones((1, filters.channels, height, width), np.int8)
+    return bipolar_conv_oracle(ones, weights.astype(np.int8), stride, pads, 0).reshape(-1, filters.outputs)
 
 
 def bipolar_conv(
@@ -75,8 +75,14 @@ def bipolar_conv_oracle(
     """Sums int32[N, H', W', outputs] by definition, of values -1 and +1 [N, C, H, W] and weights [outputs, C, h, w]."""
     around = ((0, 0), (0, 0), (pads[0], pads[0]), (pads[1], pads[1]))
     padded = np.pad(values.astype(np.int64), around, constant_values=value)
-    under = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(2, 3))
-    sums = np.einsum("ncyxhw,ochw->nyxo", under[:, :, :: stride[0], :: stride[1]], weights.astype(np.int64))
+    kernel_h, kernel_w = weights.shape[2:]
+    height = (padded.shape[2] - kernel_h) // stride[0] + 1
+    width = (padded.shape[3] - kernel_w) // stride[1] + 1
+    sums = np.zeros((len(values), height, width, len(weights)), np.int64)
+    for y in range(kernel_h):
+        for x in range(kernel_w):
+            under = padded[:, :, y :: stride[0], x :: stride[1]][:, :, :height, :width]
+            sums += np.einsum("nchw,oc->nhwo", under, weights[:, :, y, x].astype(np.int64))
     return sums.astype(np.int32)
 
 

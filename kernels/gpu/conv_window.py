@@ -39,23 +39,27 @@ class Window:
         return self.height * self.width
 
 
+def window_of(side: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: Padding) -> Window:
+    """The window of a kernel over images of ``side``; ValueError if it does not fit."""
+    if min(stride) < 1 or min(padding.vertical, padding.horizontal) < 0 or padding.bit not in (0, 1):
+        raise ValueError(f"strides are 1 or more, paddings 0 or more and their bit 0 or 1, not {stride} and {padding}")
+    height = (side[0] + 2 * padding.vertical - kernel[0]) // stride[0] + 1
+    width = (side[1] + 2 * padding.horizontal - kernel[1]) // stride[1] + 1
+    if height < 1 or width < 1:
+        raise ValueError(f"a kernel of {kernel[0]}x{kernel[1]} does not fit images of {side[0]}x{side[1]}")
+    return Window(stride, padding, height, width)
+
+
 def window_over(images: PackedImages, filters: TernaryFilters, stride: tuple[int, int], padding: Padding) -> Window:
     """The window of ``filters`` over ``images``; ValueError if they do not fit each other or are not on one device."""
     if images.channels != filters.channels:
         raise ValueError(f"the filters take {filters.channels} channels, but the images have {images.channels}")
     if images.device != filters.device:
         raise ValueError(f"images and filters must be on one device, not {images.device} and {filters.device}")
-    if min(stride) < 1 or min(padding.vertical, padding.horizontal) < 0 or padding.bit not in (0, 1):
-        raise ValueError(f"strides are 1 or more, paddings 0 or more and their bit 0 or 1, not {stride} and {padding}")
-    height = (images.height + 2 * padding.vertical - filters.kernel[0]) // stride[0] + 1
-    width = (images.width + 2 * padding.horizontal - filters.kernel[1]) // stride[1] + 1
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"a kernel of {filters.kernel[0]}x{filters.kernel[1]} does not fit images of {images.height}x{images.width}"
-        )
-    if images.count * height * width > LARGEST_ROWS:
-        raise ValueError(f"{images.count} images of {height}x{width} positions are too many for one call: split them")
-    return Window(stride, padding, height, width)
+    window = window_of((images.height, images.width), filters.kernel, stride, padding)
+    if images.count * window.positions > LARGEST_ROWS:
+        raise ValueError(f"{images.count} images of {window.positions} positions are too many for one call: split them")
+    return window
 
 
 def sums_of(images: PackedImages, filters: TernaryFilters, window: Window, out: torch.Tensor | None) -> torch.Tensor:

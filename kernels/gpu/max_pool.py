@@ -90,12 +90,17 @@ def max_pool_oracle(
     images: PackedImages, kernel: tuple[int, int], stride: tuple[int, int], conjunctive: torch.Tensor
 ) -> PackedImages:
     """The same on the host, bit by bit."""
-    _check(images, kernel, stride, conjunctive)
-    windows = np.lib.stride_tricks.sliding_window_view(images.unpack(), kernel, axis=(2, 3))
-    windows = windows[:, :, :: stride[0], :: stride[1]]
+    height, width = _check(images, kernel, stride, conjunctive)
+    bits = images.unpack()
+    under = [
+        bits[:, :, y :: stride[0], x :: stride[1]][:, :, :height, :width]
+        for y in range(kernel[0])
+        for x in range(kernel[1])
+    ]
+    windows = np.stack(under)
     octets = np.ascontiguousarray(conjunctive.cpu().numpy()).view(np.uint8)
     joined = np.unpackbits(octets, count=images.channels, bitorder="little").astype(bool)[:, None, None]
-    return pack_images(np.where(joined, windows.all(axis=(4, 5)), windows.any(axis=(4, 5))))
+    return pack_images(np.where(joined, windows.all(axis=0), windows.any(axis=0)))
 
 
 def _check(

@@ -85,14 +85,15 @@ def ternary_filters(weights: npt.ArrayLike) -> TernaryFilters:
     return TernaryFilters(
         torch.from_numpy(np.ascontiguousarray(np.stack([positive, *second]).transpose(0, 2, 1))),
         torch.stack(fragments),
-        torch.from_numpy(_taps(height, width, channels)),
+        torch.from_numpy(window_taps(height, width, channels)),
         (height, width),
         channels,
         outputs,
     )
 
 
-def _taps(height: int, width: int, channels: int) -> npt.NDArray[np.int32]:
+def window_taps(height: int, width: int, channels: int) -> npt.NDArray[np.int32]:
+    """The table of `TernaryFilters` for a kernel height x width over so many channels."""
     words = word_count(channels)
     count = height * width * words
     index = np.arange(count)

@@ -120,6 +120,8 @@ AROUND = (
     ahead_of_time.max_pool_variants,
     ahead_of_time.scores_argmax_variants,
     ahead_of_time.batch_norm_statistics_variants,
+    ahead_of_time.pack_threshold_variants,
+    ahead_of_time.norm_backward_variants,
 )
 
 
@@ -131,6 +133,13 @@ def test_what_is_around_the_products(variant, target):
         assert counted.loop_with("POPC")["SHFL"] == 0
 
 
+@pytest.mark.parametrize("target", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("variant", names(ahead_of_time.conv_weight_gradient_variants()))
+def test_conv_weight_gradient(variant, target):
+    counted = compiled(variant, target, 168)
+    assert counted.opcodes["HMMA"] + counted.opcodes["HGMMA"] > 0
+
+
 PORTABLE = [
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.popcount_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.conv_popcount_variants()),
@@ -138,6 +147,7 @@ PORTABLE = [
     *((variant, "v_mfma_i32") for variant in ahead_of_time.int8_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.pack_sign_variants()),
     *((variant, "v_bcnt_u32_b32") for variant in ahead_of_time.scores_argmax_variants()),
+    *((variant, "v_mfma_f32") for variant in ahead_of_time.conv_weight_gradient_variants()),
     *((variant, "v_") for family in AROUND for variant in family()),
 ]
 
@@ -150,6 +160,7 @@ def test_amd(variant, instruction):
 
 FAMILIES = (
     *AROUND,
+    ahead_of_time.conv_weight_gradient_variants,
     ahead_of_time.conv_popcount_variants,
     ahead_of_time.conv_tensor_core_variants,
     ahead_of_time.tensor_core_variants,
