@@ -1,14 +1,13 @@
-"""Which kernel computes a ternary convolution of bits: a pure function of the GPU and the shape.
+"""Which kernel computes a ternary convolution of bits: a pure function of GPU, shape and, if there is one, a table.
 
 1-bit tensor cores where they are native and the window has words enough to fill an instruction's 256 bits half;
 elsewhere population counts. An argument overrides the choice, and so does the environment variable BNNHW_GPU_CONV; each
-choice is logged at level DEBUG. All give the same integers. Dense layers are convolutions too: their kernel covers the
-image.
+choice is logged once, at level DEBUG. All give the same integers. Dense layers are convolutions too: their kernel
+covers the image.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Literal
 
@@ -21,16 +20,15 @@ from bnnhw.kernels.gpu.conv_popcount import conv_popcount, conv_popcount_thresho
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as TENSOR_CORE
 from bnnhw.kernels.gpu.conv_tensor_core import conv_tensor_core, conv_tensor_core_threshold
 from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, sums_of, window_over
-from bnnhw.kernels.gpu.dispatch import capability_of, largest_that_fills, multiprocessors
+from bnnhw.kernels.gpu.dispatch import capability_of, configuration_of, log_once, measured, multiprocessors
 from bnnhw.kernels.gpu.packed_images import PackedImages
+from bnnhw.kernels.gpu.packed_tensor import WORD_BITS
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
 from bnnhw.kernels.gpu.ternary_filters import TernaryFilters
 
 OVERRIDE = "BNNHW_GPU_CONV"
 BACKENDS = ("tensor_core", "popcount", "oracle")
 FEWEST_TAPS = 4
-
-logger = logging.getLogger(__name__)
 
 
 def select_conv(capability: tuple[int, int] | None, rows: int, outputs: int, taps: int) -> str:
@@ -55,14 +53,14 @@ def ternary_conv(
     if operands or ``out`` do not fit, or if the backend cannot compute this.
     """
     window = window_over(images, filters, stride, padding)
-    chosen = _choose(images, filters, window, backend)
+    chosen, tile = _choose(images, filters, window, backend, "sums")
     if chosen == "oracle":
         return sums_of(images, filters, window, out).copy_(conv_oracle(images, filters, stride, padding))
     size = (images.count * window.positions, filters.outputs, multiprocessors(images.device))
     if chosen == "tensor_core":
-        c = largest_that_fills(TENSOR_CORE, *size)
+        c = configuration_of(TENSOR_CORE, tile, *size)
         return conv_tensor_core(images, filters, stride, padding, out, c)
-    return conv_popcount(images, filters, stride, padding, out, largest_that_fills(POPCOUNT, *size))
+    return conv_popcount(images, filters, stride, padding, out, configuration_of(POPCOUNT, tile, *size))
 
 
 def ternary_conv_threshold(
@@ -79,7 +77,7 @@ def ternary_conv_threshold(
     ``backend``, ``out`` and errors as there.
     """
     window = window_over(images, filters, stride, padding)
-    chosen = _choose(images, filters, window, backend)
+    chosen, tile = _choose(images, filters, window, backend, "bits")
     if chosen == "oracle":
         made = conv_threshold_oracle(images, filters, thresholds, stride, padding)
         bits = bits_of(images, filters, window, thresholds, out)
@@ -87,29 +85,34 @@ def ternary_conv_threshold(
         return bits
     size = (images.count * window.positions, filters.outputs, multiprocessors(images.device))
     if chosen == "tensor_core":
-        c = largest_that_fills(TENSOR_CORE, *size)
+        c = configuration_of(TENSOR_CORE, tile, *size)
         return conv_tensor_core_threshold(images, filters, thresholds, stride, padding, out, c)
     return conv_popcount_threshold(
-        images, filters, thresholds, stride, padding, out, largest_that_fills(POPCOUNT, *size)
+        images, filters, thresholds, stride, padding, out, configuration_of(POPCOUNT, tile, *size)
     )
 
 
-def _choose(images: PackedImages, filters: TernaryFilters, window: Window, backend: str | None) -> str:
-    """The backend, asked for or selected; ValueError if it cannot compute this."""
+def _choose(
+    images: PackedImages, filters: TernaryFilters, window: Window, backend: str | None, output: Literal["sums", "bits"]
+) -> tuple[str, str]:
+    """The backend, asked for, measured or selected, and its tile, "" for any; ValueError if it cannot compute this."""
     on_gpu = images.device.type == "cuda"
     given = backend or (os.environ.get(OVERRIDE) if on_gpu else None)
     rows, taps = images.count * window.positions, filters.planes.shape[1]
-    chosen: str
-    why: Literal["argument", "environment", "selected", "on the host"]
+    tile = ""
     if given:
-        chosen, why = given, "argument" if backend else "environment"
+        chosen, why = given, "argument" if backend else OVERRIDE
     elif on_gpu:
-        chosen, why = select_conv(capability_of(images.device), rows, filters.outputs, taps), "selected"
+        found = measured(images.device, "conv", output, rows, filters.outputs, taps * WORD_BITS)
+        if found is not None and found.backend in BACKENDS:
+            chosen, tile, why = found.backend, found.tile, "measured"
+        else:
+            chosen, why = select_conv(capability_of(images.device), rows, filters.outputs, taps), "selected"
     else:
         chosen, why = "oracle", "on the host"
-    logger.debug("conv %d x %d x %d words: %s (%s)", rows, filters.outputs, taps, chosen, why)
+    log_once(f"conv {rows} x {filters.outputs} x {taps} words to {output}: {chosen}{tile and f' {tile}'} ({why})")
     if chosen not in BACKENDS:
         raise ValueError(f"no backend {chosen!r} ({why}): choose one of {', '.join(BACKENDS)}")
     if not on_gpu and chosen != "oracle" and (chosen == "tensor_core" or not knobs.runtime.interpret):
         raise ValueError(f"{chosen} needs its operands on a GPU, not on {images.device}")
-    return chosen
+    return chosen, tile

@@ -1,9 +1,10 @@
-"""Which kernel computes a binary GEMM: a pure function of the GPU and the shape, seeded by the roofline.
+"""Which kernel computes a binary GEMM: a pure function of the GPU, the shape and, if there is one, a measured table.
 
 1-bit tensor cores where they are native; one pass over the weights where there are few rows; elsewhere 8-bit tensor
-cores for products large enough to fill them, and population counts for the rest: a seventh of the peak.
-The borders come from arithmetic and data sheets; measured ones will replace them. An argument overrides the choice, and
-so does the environment variable BNNHW_GPU_GEMM; each choice is logged at level DEBUG. All give the same integers.
+cores for products large enough to fill them, and population counts for the rest: a seventh of the peak. The borders
+come from arithmetic and data sheets, a table (`tuned`) from measurements, and goes first. An argument overrides the
+choice, and so does the environment variable BNNHW_GPU_GEMM; each choice is logged once, at level DEBUG. All give the
+same integers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, Protocol, TypeVar
 
 import torch
@@ -32,6 +34,8 @@ from bnnhw.kernels.gpu.gemm_tensor_core import CONFIGURATIONS as TENSOR_CORE
 from bnnhw.kernels.gpu.gemm_tensor_core import gemm_tensor_core, gemm_tensor_core_threshold
 from bnnhw.kernels.gpu.gemv import LARGEST_ROWS, gemv
 from bnnhw.kernels.gpu.packed_tensor import FRAGMENT_BITS, PackedTensor
+from bnnhw.kernels.gpu.tuned import OVERRIDE as TABLE
+from bnnhw.kernels.gpu.tuned import Choice, Table, key, table_for
 
 OVERRIDE = "BNNHW_GPU_GEMM"
 BACKENDS = ("tensor_core", "int8", "popcount", "gemv", "oracle")
@@ -93,17 +97,17 @@ def binary_gemm(
     operands or ``out`` do not fit, or if the backend cannot compute this.
     """
     check_operands(a, b)
-    chosen = _choose(a, b, backend, "sums")
+    chosen, tile = _choose(a, b, backend, "sums")
     if chosen == "oracle":
         return output_sums(a, b, out).copy_(gemm_oracle(a, b))
     if chosen == "gemv":
         return gemv(a, b, out)
     size = (a.rows, b.rows, multiprocessors(a.device))
     if chosen == "tensor_core":
-        return gemm_tensor_core(a, b, out, largest_that_fills(TENSOR_CORE, *size))
+        return gemm_tensor_core(a, b, out, configuration_of(TENSOR_CORE, tile, *size))
     if chosen == "int8":
-        return gemm_int8(a, b, out, largest_that_fills(INT8, *size))
-    return gemm_popcount(a, b, out, largest_that_fills(POPCOUNT, *size))
+        return gemm_int8(a, b, out, configuration_of(INT8, tile, *size))
+    return gemm_popcount(a, b, out, configuration_of(POPCOUNT, tile, *size))
 
 
 def binary_gemm_threshold(
@@ -115,36 +119,61 @@ def binary_gemm_threshold(
     """
     check_operands(a, b)
     check_thresholds(b, thresholds)
-    chosen = _choose(a, b, backend, "bits")
+    chosen, tile = _choose(a, b, backend, "bits")
     if chosen == "oracle":
         return gemm_threshold_oracle(a, b, thresholds).to(a.device)
     size = (a.rows, b.rows, multiprocessors(a.device))
     if chosen == "tensor_core":
-        return gemm_tensor_core_threshold(a, b, thresholds, largest_that_fills(TENSOR_CORE, *size))
+        return gemm_tensor_core_threshold(a, b, thresholds, configuration_of(TENSOR_CORE, tile, *size))
     if chosen == "int8":
-        return gemm_int8_threshold(a, b, thresholds, largest_that_fills(INT8, *size))
-    return gemm_popcount_threshold(a, b, thresholds, largest_that_fills(POPCOUNT, *size))
+        return gemm_int8_threshold(a, b, thresholds, configuration_of(INT8, tile, *size))
+    return gemm_popcount_threshold(a, b, thresholds, configuration_of(POPCOUNT, tile, *size))
 
 
-def _choose(a: PackedTensor, b: PackedTensor, backend: str | None, output: Literal["sums", "bits"]) -> str:
-    """The backend, asked for or selected; ValueError if it cannot compute this."""
+def configuration_of(
+    configurations: Sequence[Configuration], tile: str, m: int, n: int, multiprocessors: int
+) -> Configuration:
+    """The one that a table names, or `largest_that_fills` if it names none or one that there no longer is."""
+    named = (c for c in configurations if f"{c.rows}x{c.columns}" == tile)
+    return next(named, None) or largest_that_fills(configurations, m, n, multiprocessors)
+
+
+def measured(device: torch.device, op: str, output: str, m: int, n: int, k: int) -> Choice | None:
+    """What the GPU's table says of a shape, if there is a table and it says something."""
+    table: Table | None = table_for(torch.cuda.get_device_name(device), os.environ.get(TABLE))
+    return None if table is None else table.choices.get(key(op, output, m, n, k))
+
+
+@lru_cache(maxsize=4096)
+def log_once(message: str) -> None:
+    """At level DEBUG, the first time."""
+    logger.debug(message)
+
+
+def _choose(a: PackedTensor, b: PackedTensor, backend: str | None, output: Literal["sums", "bits"]) -> tuple[str, str]:
+    """The backend, asked for, measured or selected, and its tile, "" for any; ValueError if it cannot compute this."""
     on_gpu = a.device.type == "cuda"
     given = backend or (os.environ.get(OVERRIDE) if on_gpu else None)
+    tile = ""
     if given:
         chosen, why = given, "argument" if backend else OVERRIDE
     elif on_gpu:
-        capability = capability_of(a.device)
-        chosen, why = select("gemm", capability, a.rows, b.rows, a.count, output), f"selected for {capability}"
+        found = measured(a.device, "gemm", output, a.rows, b.rows, a.count)
+        if found is not None and found.backend in BACKENDS and (found.backend, output) != ("gemv", "bits"):
+            chosen, tile, why = found.backend, found.tile, "measured"
+        else:
+            capability = capability_of(a.device)
+            chosen, why = select("gemm", capability, a.rows, b.rows, a.count, output), f"selected for {capability}"
     else:
         chosen, why = "oracle", "on the host"
-    logger.debug("gemm %d x %d x %d to %s: %s (%s)", a.rows, b.rows, a.count, output, chosen, why)
+    log_once(f"gemm {a.rows} x {b.rows} x {a.count} to {output}: {chosen}{tile and f' {tile}'} ({why})")
     if chosen not in BACKENDS:
         raise ValueError(f"no backend {chosen!r} ({why}): choose one of {', '.join(BACKENDS)}")
-    if chosen == "gemv" and output == "bits":
-        raise ValueError(f"gemv makes sums only ({why})")
+    if chosen == "gemv" and (output == "bits" or a.rows > LARGEST_ROWS):
+        raise ValueError(f"gemv makes sums of at most {LARGEST_ROWS} rows only ({why})")
     if not on_gpu and chosen != "oracle" and (chosen == "tensor_core" or not knobs.runtime.interpret):
         raise ValueError(f"{chosen} needs its operands on a GPU, not on {a.device}")
-    return chosen
+    return chosen, tile
 
 
 def capability_of(device: torch.device) -> tuple[int, int] | None:

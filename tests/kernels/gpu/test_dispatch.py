@@ -78,7 +78,7 @@ def test_a_backend_that_cannot_is_refused():
             binary_gemm(a, b, backend)
     with pytest.raises(ValueError, match=r"no backend 'cublas' \(argument\): choose one of tensor_core"):
         binary_gemm(a, b, "cublas")
-    with pytest.raises(ValueError, match="gemv makes sums only"):
+    with pytest.raises(ValueError, match="gemv makes sums of at most 16 rows only"):
         binary_gemm_threshold(a, b, random_thresholds(rng, 4, 70), "gemv")
 
 
