@@ -22,19 +22,19 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.experimental.gluon._runtime import GluonASTSource
 
-from bnnhw.kernels.gpu import (
-    batch_norm_statistics,
-    conv_weight_gradient,
-    max_pool,
-    norm_backward,
-    pack_threshold,
-    quantize_pack,
-    scores_argmax,
-)
+from bnnhw.kernels.gpu.batch_norm_statistics import COLUMNS as BATCH_NORM_STATISTICS_COLUMNS
+from bnnhw.kernels.gpu.batch_norm_statistics import ROWS as BATCH_NORM_STATISTICS_ROWS
+from bnnhw.kernels.gpu.batch_norm_statistics import WARPS as BATCH_NORM_STATISTICS_WARPS
+from bnnhw.kernels.gpu.batch_norm_statistics import batch_norm_statistics_kernel
 from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS as CONV_POPCOUNT
 from bnnhw.kernels.gpu.conv_popcount import conv_popcount_kernel
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as CONV_TENSOR_CORE
 from bnnhw.kernels.gpu.conv_tensor_core import conv_tensor_core_kernel
+from bnnhw.kernels.gpu.conv_weight_gradient import OUTPUTS as CONV_WEIGHT_GRADIENT_OUTPUTS
+from bnnhw.kernels.gpu.conv_weight_gradient import ROWS as CONV_WEIGHT_GRADIENT_ROWS
+from bnnhw.kernels.gpu.conv_weight_gradient import WARPS as CONV_WEIGHT_GRADIENT_WARPS
+from bnnhw.kernels.gpu.conv_weight_gradient import WORDS as CONV_WEIGHT_GRADIENT_WORDS
+from bnnhw.kernels.gpu.conv_weight_gradient import conv_weight_gradient_kernel
 from bnnhw.kernels.gpu.gemm_int8 import CONFIGURATIONS as INT8
 from bnnhw.kernels.gpu.gemm_int8 import gemm_int8_kernel
 from bnnhw.kernels.gpu.gemm_popcount import CONFIGURATIONS as POPCOUNT
@@ -43,7 +43,24 @@ from bnnhw.kernels.gpu.gemm_tensor_core import CONFIGURATIONS as TENSOR_CORE
 from bnnhw.kernels.gpu.gemm_tensor_core import gemm_tensor_core_kernel
 from bnnhw.kernels.gpu.gemv import CONFIGURATIONS as GEMV
 from bnnhw.kernels.gpu.gemv import gemv_kernel
+from bnnhw.kernels.gpu.max_pool import WARPS as MAX_POOL_WARPS
+from bnnhw.kernels.gpu.max_pool import WORDS as MAX_POOL_WORDS
+from bnnhw.kernels.gpu.max_pool import max_pool_kernel
+from bnnhw.kernels.gpu.norm_backward import COLUMNS as NORM_BACKWARD_COLUMNS
+from bnnhw.kernels.gpu.norm_backward import ROWS as NORM_BACKWARD_ROWS
+from bnnhw.kernels.gpu.norm_backward import WARPS as NORM_BACKWARD_WARPS
+from bnnhw.kernels.gpu.norm_backward import norm_backward_kernel, norm_backward_sums_kernel
 from bnnhw.kernels.gpu.pack_sign import ROWS, STEP, WARPS, pack_sign_kernel
+from bnnhw.kernels.gpu.pack_threshold import COLUMNS as PACK_THRESHOLD_COLUMNS
+from bnnhw.kernels.gpu.pack_threshold import ROWS as PACK_THRESHOLD_ROWS
+from bnnhw.kernels.gpu.pack_threshold import WARPS as PACK_THRESHOLD_WARPS
+from bnnhw.kernels.gpu.pack_threshold import pack_threshold_kernel
+from bnnhw.kernels.gpu.quantize_pack import CHUNK as QUANTIZE_PACK_CHUNK
+from bnnhw.kernels.gpu.quantize_pack import PIXELS as QUANTIZE_PACK_PIXELS
+from bnnhw.kernels.gpu.quantize_pack import WARPS as QUANTIZE_PACK_WARPS
+from bnnhw.kernels.gpu.quantize_pack import quantize_pack_kernel
+from bnnhw.kernels.gpu.scores_argmax import WARPS as SCORES_ARGMAX_WARPS
+from bnnhw.kernels.gpu.scores_argmax import scores_argmax_kernel
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -267,10 +284,10 @@ def quantize_pack_variants() -> tuple[Variant, ...]:
     return tuple(
         Variant(
             f"quantize_pack {kind} {bits} bits",
-            quantize_pack.quantize_pack_kernel,
+            quantize_pack_kernel,
             {"pixels": f"*{kind}", "thresholds": "*i32", "out": "*i32"} | dict.fromkeys(integers, "i32"),
-            {"PIXELS": quantize_pack.PIXELS, "BITS": bits, "CHUNK": min(bits, quantize_pack.CHUNK)},
-            quantize_pack.WARPS,
+            {"PIXELS": QUANTIZE_PACK_PIXELS, "BITS": bits, "CHUNK": min(bits, QUANTIZE_PACK_CHUNK)},
+            QUANTIZE_PACK_WARPS,
         )
         for kind in ("u8", "i32")
         for bits in (1, 16, 32)
@@ -283,10 +300,10 @@ def max_pool_variants() -> tuple[Variant, ...]:
     return (
         Variant(
             "max_pool",
-            max_pool.max_pool_kernel,
+            max_pool_kernel,
             dict.fromkeys(("images", "conjunctive", "out"), "*i32") | dict.fromkeys(("count", *sides), "i32"),
-            {"WORDS": max_pool.WORDS},
-            max_pool.WARPS,
+            {"WORDS": MAX_POOL_WORDS},
+            MAX_POOL_WARPS,
         ),
     )
 
@@ -296,12 +313,12 @@ def scores_argmax_variants() -> tuple[Variant, ...]:
     return tuple(
         Variant(
             f"scores_argmax {classes} classes{' binary' * binary}",
-            scores_argmax.scores_argmax_kernel,
+            scores_argmax_kernel,
             dict.fromkeys(("images", "planes", "bias"), "*i32")
             | dict.fromkeys(("scores", "winners"), "*i64")
             | dict.fromkeys(("count", "classes", "taps", "shift"), "i32"),
             {"IMAGES": images, "CLASSES": classes, "BINARY": binary},
-            scores_argmax.WARPS,
+            SCORES_ARGMAX_WARPS,
         )
         for images, classes in ((32, 16), (2, 1024))
         for binary in (False, True)
@@ -313,11 +330,11 @@ def batch_norm_statistics_variants() -> tuple[Variant, ...]:
     return (
         Variant(
             "batch_norm_statistics",
-            batch_norm_statistics.batch_norm_statistics_kernel,
+            batch_norm_statistics_kernel,
             {"accumulators": "*i32", "sums": "*i64"}
             | dict.fromkeys(("rows", "columns", "rows_each", "row_stride"), "i32"),
-            {"ROWS": batch_norm_statistics.ROWS, "COLUMNS": batch_norm_statistics.COLUMNS},
-            batch_norm_statistics.WARPS,
+            {"ROWS": BATCH_NORM_STATISTICS_ROWS, "COLUMNS": BATCH_NORM_STATISTICS_COLUMNS},
+            BATCH_NORM_STATISTICS_WARPS,
             ("columns", "rows_each", "row_stride"),
         ),
     )
@@ -328,11 +345,11 @@ def pack_threshold_variants() -> tuple[Variant, ...]:
     return (
         Variant(
             "pack_threshold",
-            pack_threshold.pack_threshold_kernel,
+            pack_threshold_kernel,
             dict.fromkeys(("sums", "limits", "flips", "out", "out_popcounts"), "*i32")
             | dict.fromkeys(("rows", "columns", "row_stride", "out_stride"), "i32"),
-            {"ROWS": pack_threshold.ROWS, "COLUMNS": pack_threshold.COLUMNS},
-            pack_threshold.WARPS,
+            {"ROWS": PACK_THRESHOLD_ROWS, "COLUMNS": PACK_THRESHOLD_COLUMNS},
+            PACK_THRESHOLD_WARPS,
             ("columns", "row_stride"),
         ),
     )
@@ -341,10 +358,10 @@ def pack_threshold_variants() -> tuple[Variant, ...]:
 def norm_backward_variants() -> tuple[Variant, ...]:
     """Both passes of `norm_backward`."""
     floats = dict.fromkeys(("gradients", "mean", "inverse", "scale", "shift", "slope"), "*fp32")
-    tile = {"ROWS": norm_backward.ROWS, "COLUMNS": norm_backward.COLUMNS}
+    tile = {"ROWS": NORM_BACKWARD_ROWS, "COLUMNS": NORM_BACKWARD_COLUMNS}
     passes: tuple[tuple[str, Any, tuple[str, ...], tuple[str, ...]], ...] = (
-        ("norm_backward_sums", norm_backward.norm_backward_sums_kernel, ("partial",), ("rows_each",)),
-        ("norm_backward", norm_backward.norm_backward_kernel, ("means", "out"), ()),
+        ("norm_backward_sums", norm_backward_sums_kernel, ("partial",), ("rows_each",)),
+        ("norm_backward", norm_backward_kernel, ("means", "out"), ()),
     )
     return tuple(
         Variant(
@@ -355,7 +372,7 @@ def norm_backward_variants() -> tuple[Variant, ...]:
             | dict.fromkeys(more, "*fp32")
             | dict.fromkeys(("rows", "columns", *integers), "i32"),
             tile,
-            norm_backward.WARPS,
+            NORM_BACKWARD_WARPS,
             ("columns", *integers),
         )
         for name, kernel, more, integers in passes
@@ -368,14 +385,14 @@ def conv_weight_gradient_variants() -> tuple[Variant, ...]:
     return tuple(
         Variant(
             f"conv_weight_gradient {kind}",
-            conv_weight_gradient.conv_weight_gradient_kernel,
+            conv_weight_gradient_kernel,
             {"images": "*i32", "gradients": f"*{kind}", "partial": "*fp32"} | dict.fromkeys(integers, "i32"),
             {
-                "ROWS": conv_weight_gradient.ROWS,
-                "OUTPUTS": conv_weight_gradient.OUTPUTS,
-                "WORDS": conv_weight_gradient.WORDS,
+                "ROWS": CONV_WEIGHT_GRADIENT_ROWS,
+                "OUTPUTS": CONV_WEIGHT_GRADIENT_OUTPUTS,
+                "WORDS": CONV_WEIGHT_GRADIENT_WORDS,
             },
-            conv_weight_gradient.WARPS,
+            CONV_WEIGHT_GRADIENT_WARPS,
             ("n", "rows_each"),
         )
         for kind in ("fp32", "fp16", "bf16")

@@ -114,7 +114,7 @@ def conv_popcount_kernel(
         out_words = tl.cdiv(n, 32)
         word = tl.program_id(1) * (COLUMNS // 32) + tl.arange(0, COLUMNS // 32)
         to = out + row.to(tl.int64)[None, :] * out_words + word[:, None]
-        tl.store(to, tl.xor_sum(placed, axis=1), mask=(word < out_words)[:, None] & (row < m)[None, :])
+        tl.store(to, tl.sum(placed, axis=1), mask=(word < out_words)[:, None] & (row < m)[None, :])
     else:
         to = out + row.to(tl.int64)[:, None] * n + column[None, :]
         tl.store(to, tl.trans(sums), mask=(row < m)[:, None] & (column < n)[None, :])

@@ -54,11 +54,11 @@ def pack_sign_kernel(
         values = tl.load(x_rows + k.to(tl.int64)[None, :, :] * column_stride, mask=inside, other=0).to(tl.float32)
         place = out_rows + word[None, :]
         stored = (row < rows)[:, None] & (word < words)[None, :]
-        signs = tl.xor_sum((inside & (values >= 0)).to(tl.int32) << bit[None, None, :], axis=2)
+        signs = tl.sum((inside & (values >= 0)).to(tl.int32) << bit[None, None, :], axis=2)
         tl.store(out + place, signs, mask=stored)
         ones += tl.sum(popcount(signs.to(tl.uint32, bitcast=True)).to(tl.int32), axis=1)
         if CLIP:
-            kept = tl.xor_sum((inside & (tl.abs(values) <= 1)).to(tl.int32) << bit[None, None, :], axis=2)
+            kept = tl.sum((inside & (tl.abs(values) <= 1)).to(tl.int32) << bit[None, None, :], axis=2)
             tl.store(clip + place, kept, mask=stored)
             unclipped += tl.sum(popcount(kept.to(tl.uint32, bitcast=True)).to(tl.int32), axis=1)
     tl.store(out_popcounts + row, ones, mask=row < rows)

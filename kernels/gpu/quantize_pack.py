@@ -63,7 +63,7 @@ def quantize_pack_kernel(
         limit = bit % levels * level_stride + channel * channel_stride
         limits = tl.load(limit_of_pixel[None, :] + limit[:, None], mask=inside, other=0)
         reached = (inside & (pixel.to(tl.int32) >= limits)).to(tl.int32) << in_word[:, None]
-        made |= tl.xor_sum(reached, axis=0)
+        made |= tl.sum(reached, axis=0)
     tl.store(out + index.to(tl.int64) * words + word, made, mask=index < count)
 
 

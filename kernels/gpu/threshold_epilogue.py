@@ -33,7 +33,7 @@ def store_bits(
     flip = tl.load(flips + column, mask=inside, other=0)
     bits = ((sums >= limit[None, :]).to(tl.int32) ^ flip[None, :]) & inside.to(tl.int32)[None, :]
     placed = tl.reshape(bits, [ROWS, COLUMNS // 32, 32]) << tl.arange(0, 32)[None, None, :]
-    words = tl.xor_sum(placed, axis=2)
+    words = tl.sum(placed, axis=2)
     word = first_column // 32 + tl.arange(0, COLUMNS // 32)
     place = out + row.to(tl.int64)[:, None] * out_stride + word[None, :]
     tl.store(place, words, mask=(row < m)[:, None] & (word * 32 < n)[None, :])
