@@ -1,4 +1,4 @@
-"""The GPU suite runs end to end in Triton's interpreter: what it will check on a GPU holds, and it writes its results."""
+"""The GPU suite runs end to end in Triton's interpreter: what it checks on a GPU holds, and results are written."""
 
 import json
 import os
