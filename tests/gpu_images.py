@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from gpu_operands import POISON
 from hypothesis import strategies as st
 
 from bnnhw.kernels import Thresholds
+from bnnhw.kernels.gpu.conv_oracle import conv_oracle, conv_threshold_oracle
 from bnnhw.kernels.gpu.conv_window import Padding
 from bnnhw.kernels.gpu.packed_images import PackedImages, pack_images
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds, position_thresholds
@@ -47,9 +51,9 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_channels: int = 65) -> Case:
+def cases(draw: st.DrawFn, most_channels: int = 128) -> Case:
     """Odd channels, whole-image kernels, strides and paddings with zeros and ones."""
-    channels = draw(st.sampled_from([c for c in (1, 3, 31, 32, 33, 64, 65) if c <= most_channels]))
+    channels = draw(st.sampled_from([c for c in (1, 3, 31, 32, 33, 64, 65, 96, 128) if c <= most_channels]))
     side = (draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     whole = draw(st.booleans())
     kernel = side if whole else (draw(st.integers(1, min(3, side[0]))), draw(st.integers(1, min(3, side[1]))))
@@ -64,3 +68,27 @@ def cases(draw: st.DrawFn, most_channels: int = 65) -> Case:
         padding=Padding(*pads, draw(st.integers(0, 1))),
         binary=draw(st.booleans()),
     )
+
+
+GUARD = 64
+"""Elements on either side of an output that must stay as they are."""
+
+
+def check_conv(
+    case: Case, seed: int, sums_of: Callable[..., torch.Tensor], bits_of: Callable[..., PackedImages], device: str
+) -> None:
+    """Sums and bits equal the oracles', every element is written, and none beside."""
+    images, filters, thresholds = case.random(np.random.default_rng(seed))
+    expected = conv_oracle(images, filters, case.stride, case.padding)
+    wanted = conv_threshold_oracle(images, filters, thresholds, case.stride, case.padding)
+    walk, on = (case.stride, case.padding), (images.to(device), filters.to(device))
+    for values, of in ((expected, sums_of), (wanted.words, bits_of)):
+        memory = torch.full((values.numel() + 2 * GUARD,), POISON, dtype=torch.int32, device=device)
+        out = memory[GUARD:-GUARD].view(values.shape)
+        if of is sums_of:
+            assert of(*on, *walk, out=out) is out
+        else:
+            packed = PackedImages(out, case.outputs)
+            assert of(*on, thresholds.to(device), *walk, out=packed) is packed
+        assert torch.equal(out.cpu(), values)
+        assert bool((torch.cat([memory[:GUARD], memory[-GUARD:]]) == POISON).all())

@@ -13,7 +13,8 @@ from bnnhw.kernels.gpu.packed_images import PackedImages
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
 from bnnhw.kernels.gpu.ternary_filters import TernaryFilters
 
-LARGEST_ROWS = 2**31 - 1
+LARGEST_ROWS = 2**31 - 1024
+"""The last program counts on to the end of its tile, in 32 bits."""
 
 
 @dataclass(frozen=True)

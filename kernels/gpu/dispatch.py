@@ -80,12 +80,16 @@ def select(
 
 
 def largest_that_fills(configurations: Sequence[Configuration], m: int, n: int, multiprocessors: int) -> Configuration:
-    """The last configuration, by ascending tiles, that gives each multiprocessor a program; the first if none does."""
+    """The last configuration, by ascending tiles, that gives each multiprocessor a program and is not half empty where
+    a smaller one is fuller; the first if none does."""
+    first = configurations[0]
+    most_rows, most_columns = 2 * max(m, first.rows) - 1, 2 * max(n, first.columns) - 1
 
-    def programs(c: Configuration) -> int:
-        return -(-m // c.rows) * -(-n // c.columns)
+    def fits(c: Configuration) -> bool:
+        programs = -(-m // c.rows) * -(-n // c.columns)
+        return programs >= multiprocessors and c.rows <= most_rows and c.columns <= most_columns
 
-    return next((c for c in reversed(configurations) if programs(c) >= multiprocessors), configurations[0])
+    return next((c for c in reversed(configurations) if fits(c)), first)
 
 
 def binary_gemm(

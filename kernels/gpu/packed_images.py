@@ -63,9 +63,9 @@ class PackedImages:
         return np.ascontiguousarray(bits.transpose(0, 3, 1, 2))
 
 
-def pack_images(bits: npt.ArrayLike) -> PackedImages:
-    """On the host, from bool or 0/1 integers [N, C, H, W]; ValueError for any other value or shape."""
-    given = np.asarray(bits)
+def pack_images(bits: npt.ArrayLike | torch.Tensor) -> PackedImages:
+    """On the host, from bool or 0/1 integers [N, C, H, W] of any device; ValueError for any other value or shape."""
+    given = np.asarray(bits.cpu() if isinstance(bits, torch.Tensor) else bits)
     if given.ndim != 4 or given.size == 0 or given.dtype.kind not in "biu":
         raise ValueError(f"bits must be a non-empty array [N, C, H, W], not {given.dtype} of shape {given.shape}")
     if given.dtype.kind != "b" and np.any((given != 0) & (given != 1)):

@@ -1,5 +1,7 @@
 """The tensor core convolution's own source, run on NumPy with the model of the instruction, equals the oracle."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,13 +9,13 @@ pytest.importorskip("triton")
 torch = pytest.importorskip("torch")
 
 from gluon_on_numpy import AddressesOnly, Memory, run
-from gpu_images import Case, cases
-from gpu_operands import POISON, seeds
+from gpu_images import Case, cases, check_conv
+from gpu_operands import seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnnhw.kernels.gpu import fragments
-from bnnhw.kernels.gpu.conv_oracle import conv_oracle, conv_threshold_oracle
+from bnnhw.kernels.gpu.conv_oracle import conv_oracle
 from bnnhw.kernels.gpu.conv_tensor_core import (
     CONFIGURATIONS,
     Configuration,
@@ -72,16 +74,8 @@ def _on_numpy():
 
 
 def check(case: Case, seed: int, configuration: Configuration):
-    images, filters, thresholds = case.random(np.random.default_rng(seed))
-    expected = conv_oracle(images, filters, case.stride, case.padding)
-    out = torch.full_like(expected, POISON)
-    assert conv_tensor_core(images, filters, case.stride, case.padding, out, configuration) is out
-    assert torch.equal(out, expected)
-    made = conv_tensor_core_threshold(
-        images, filters, thresholds, case.stride, case.padding, configuration=configuration
-    )
-    wanted = conv_threshold_oracle(images, filters, thresholds, case.stride, case.padding)
-    assert torch.equal(made.words, wanted.words)
+    with_it = (partial(of, configuration=configuration) for of in (conv_tensor_core, conv_tensor_core_threshold))
+    check_conv(case, seed, *with_it, "cpu")
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -54,6 +54,8 @@ def test_no_kernel_is_selected_for_what_there_is_none():
 def test_tiles_grow_with_the_product():
     tiles = [dispatch.largest_that_fills(CONFIGURATIONS, size, size, 132) for size in (64, 700, 1100, 1500, 4096)]
     assert [(c.rows, c.columns) for c in tiles] == [(64, 64), (64, 64), (128, 64), (128, 128), (128, 256)]
+    tall = [dispatch.largest_that_fills(CONFIGURATIONS, 10**6, n, 132) for n in (10, 64, 65, 128, 129)]
+    assert [(c.rows, c.columns) for c in tall] == [(128, 64), (128, 64), (128, 128), (128, 128), (128, 256)]
 
 
 def test_the_host_runs_the_oracle(caplog, monkeypatch):

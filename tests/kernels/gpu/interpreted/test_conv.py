@@ -1,10 +1,12 @@
 """The portable convolution equals the oracle in Triton's interpreter, and the oracle equals torch's convolution."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
-from gpu_images import Case, cases
-from gpu_operands import POISON, interpreted, seeds
+from gpu_images import Case, cases, check_conv
+from gpu_operands import interpreted, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ from bnnhw.kernels.gpu.bipolar_conv import (
     padding_of,
 )
 from bnnhw.kernels.gpu.conv import select_conv, ternary_conv, ternary_conv_threshold
-from bnnhw.kernels.gpu.conv_oracle import conv_oracle, conv_threshold_oracle
+from bnnhw.kernels.gpu.conv_oracle import conv_oracle
 from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS, conv_popcount, conv_popcount_threshold
 from bnnhw.kernels.gpu.conv_window import Padding
 from bnnhw.kernels.gpu.packed_images import pack_images
@@ -39,14 +41,8 @@ def test_the_oracle_equals_torch(case, seed):
 @interpreted(25)
 @given(cases(), seeds, st.sampled_from(CONFIGURATIONS))
 def test_sums_and_bits_equal_the_oracle(case, seed, configuration):
-    images, filters, thresholds = case.random(np.random.default_rng(seed))
-    expected = conv_oracle(images, filters, case.stride, case.padding)
-    out = torch.full_like(expected, POISON)
-    assert conv_popcount(images, filters, case.stride, case.padding, out, configuration) is out
-    assert torch.equal(out, expected)
-    made = conv_popcount_threshold(images, filters, thresholds, case.stride, case.padding, configuration=configuration)
-    wanted = conv_threshold_oracle(images, filters, thresholds, case.stride, case.padding)
-    assert torch.equal(made.words, wanted.words)
+    with_it = (partial(of, configuration=configuration) for of in (conv_popcount, conv_popcount_threshold))
+    check_conv(case, seed, *with_it, "cpu")
 
 
 def test_a_flipped_bit_shows_exactly_under_its_windows():
