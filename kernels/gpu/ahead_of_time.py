@@ -222,19 +222,21 @@ ONLY_FOR_BITS = ("limits", "flips")
 
 
 def conv_tensor_core_variants() -> tuple[Variant, ...]:
-    """Every configuration of `conv_tensor_core`: sums and bits of ternary weights, bits of binary ones, and bits by
-    position with ones around the image."""
+    """Every configuration of `conv_tensor_core`: sums, bits of ternary and of binary weights from pixels with an even
+    and with an odd number of words, and bits by position with ones around the image."""
     variants = []
     for c in CONV_TENSOR_CORE:
         tile = {"WARPS_M": c.warps_m, "WARPS_N": c.warps_n, "TILES_M": c.tiles_m, "TILES_N": c.tiles_n}
-        for form, binary, ones, threshold in (
-            ("", False, False, False),
-            ("_threshold", False, False, True),
-            ("_threshold binary", True, False, True),
-            ("_threshold by position, padded with ones", False, True, True),
+        for form, binary, pairs, ones, threshold in (
+            ("", False, True, False, False),
+            ("_threshold", False, True, False, True),
+            ("_threshold odd words", False, False, False, True),
+            ("_threshold binary", True, True, False, True),
+            ("_threshold binary, odd words", True, False, False, True),
+            ("_threshold by position, padded with ones", False, True, True, True),
         ):
             pointers = ("images", "filters", "taps", "out", *(ONLY_FOR_BITS if threshold else ()))
-            flags = {"BINARY": binary, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
+            flags = {"BINARY": binary, "PAIRS": pairs, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
             variants.append(
                 Variant(
                     f"conv_tensor_core{form} {c.rows}x{c.columns}",

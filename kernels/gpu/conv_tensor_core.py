@@ -2,11 +2,13 @@
 
 As `gemm_tensor_core`, whose instruction and register layout this uses, with two differences. The left operand is not
 stored in fragments: each thread gathers the words that it holds of a fragment from the packed images, by a table that
-says for each word of the window its row, column and channels. And the activations are 0 or 1, the weights -1, 0 or +1:
-with p where a weight is +1 and q where it is not -1, a sum is ``popcount(a & p) + popcount(a & q) - popcount(a)``, or
-``2 popcount(a & p) - popcount(a)`` where no weight is 0, so that one set of sums only grows. popcount(a), one number a
-row, is a product with ones: one more instruction for each fragment of rows, which leaves it in the very registers
-where it is subtracted. Oracle: `conv_oracle`; the tests execute this kernel on NumPy. It has not run on a GPU yet.
+says for each word of the window its row, column and channels. Sums do not care about the order of words, so weights are
+stored in one that makes a thread's two words of a row neighbours (`filter_fragments`): one load, where a pixel has an
+even number of them. And the activations are 0 or 1, the weights -1, 0 or +1: with p where a weight is +1 and q where it
+is not -1, a sum is ``popcount(a & p) + popcount(a & q) - popcount(a)``, or ``2 popcount(a & p) - popcount(a)`` where no
+weight is 0, so that one set of sums only grows. popcount(a), one number a row, is a product with ones: one more
+instruction for each fragment of rows, which leaves it in the very registers where it is subtracted. Oracle:
+`conv_oracle`; the tests execute this kernel on NumPy. It has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -79,26 +81,36 @@ def gather_tiles(
     first_ys: gl.tuple,
     first_xs: gl.tuple,
     taps: gl.tensor,
-    tap: gl.tensor,
+    tap: gl.tensor,  # of a thread's first word in a row
+    second: gl.tensor,  # 0 and 1, for its two words
     tap_count: gl.tensor,
     height: gl.tensor,
     width: gl.tensor,
     words: gl.tensor,
+    FRAGMENT: gl.constexpr,
     COUNT: gl.constexpr,
+    PAIRS: gl.constexpr,
     PAD_ONES: gl.constexpr,
 ) -> gl.tuple:
-    """Fragments of the left operand, for COUNT tiles of rows: the words ``tap`` under each row's window."""
-    y = gl.load(taps + tap)
-    x = gl.load(taps + tap_count + tap)
-    word = gl.load(taps + 2 * tap_count + tap)
-    around = gl.load(taps + 3 * tap_count + tap) if PAD_ONES else 0
-    offset = gl.cast(y * width + x, gl.int64) * words + word
+    """Fragments of the left operand, for COUNT tiles of rows: two neighbouring words under each row's window."""
+    each = tap if PAIRS else tap + second
+    y = gl.load(taps + each)
+    x = gl.load(taps + tap_count + each)
+    word = gl.load(taps + 2 * tap_count + each)
+    around = gl.load(taps + 3 * tap_count + (tap + second)) if PAD_ONES else 0
+    # A pair is in one pixel: one comparison and one load, of whose address the compiler has to see that it is even.
+    offset = (y * width + x) * words + (word >> 1 if PAIRS else word)
+    offset = offset * 2 + second if PAIRS else offset
     gathered: gl.tuple = ()
     for i in gl.static_range(COUNT):
-        row = first_ys[i] + y
-        column = first_xs[i] + x
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width) & (word >= 0)
-        gathered = gathered + (gl.load(corners[i] + offset, mask=inside, other=around),)
+        # Unsigned, what is below 0 is past the end.
+        row = gl.cast(first_ys[i] + y, gl.uint32)
+        column = gl.cast(first_xs[i] + x, gl.uint32)
+        inside = (row < height) & (column < width)
+        loaded = gl.load(corners[i] + offset, mask=inside, other=around)
+        # As a left operand, registers are both rows of the first word, then of the second.
+        turned = gl.reshape(gl.permute(loaded, (0, 1, 3, 2)), [loaded.shape[0], 32, 4])
+        gathered = gathered + (gl.convert_layout(turned, FRAGMENT),)
     return gathered
 
 
@@ -115,7 +127,7 @@ def conv_tensor_core_kernel(
     blocks: gl.tensor,
     height: gl.tensor,
     width: gl.tensor,
-    words: gl.tensor,
+    words: gl.tensor,  # of a pixel, or with PAIRS pairs of words
     out_height: gl.tensor,
     out_width: gl.tensor,
     stride_h: gl.tensor,
@@ -127,6 +139,7 @@ def conv_tensor_core_kernel(
     TILES_M: gl.constexpr,
     TILES_N: gl.constexpr,
     BINARY: gl.constexpr,
+    PAIRS: gl.constexpr,
     PAD_ONES: gl.constexpr,
     THRESHOLD: gl.constexpr,
     POSITIONS: gl.constexpr,
@@ -147,21 +160,35 @@ def conv_tensor_core_kernel(
     tiles_n = gl.cdiv(n, 16)
     positions = out_height * out_width
 
-    # As a left operand, thread 4g + t holds words t and t + 4 (registers 0, 1 and 2, 3) of rows g and g + 8. Rows and
-    # tiles past the edge read the last one instead; what they compute is not stored.
+    # Thread 4g + t gathers words 2t and 2t + 1 of rows g and g + 8; axes are warp, thread, row and word. Rows and tiles
+    # past the edge read the last one instead; what they compute is not stored.
+    GATHER: gl.constexpr = gl.BlockedLayout([1, 1, 2, 2], [1, 32, 1, 1], [WARPS, 1, 1, 1], [3, 2, 1, 0])
+    ROWS: gl.constexpr = gl.SliceLayout(3, GATHER)
+    gather_warp = gl.arange(0, WARPS, layout=gl.SliceLayout(1, gl.SliceLayout(2, ROWS)))[:, None, None, None]
+    gather_lane = gl.arange(0, 32, layout=gl.SliceLayout(0, gl.SliceLayout(2, ROWS)))[None, :, None, None]
+    lower = gl.arange(0, 2, layout=gl.SliceLayout(0, gl.SliceLayout(1, ROWS)))[None, None, :, None]
+    second = gl.arange(0, 2, layout=gl.SliceLayout(0, gl.SliceLayout(1, gl.SliceLayout(2, GATHER))))
+    second = second[None, None, None, :]
+    gather_tile = (program_m * WARPS_M + gather_warp // WARPS_N) * TILES_M
+    # Only whole images can pass 2**31 words, see `window_over`.
+    STEP: gl.constexpr = 2 if PAIRS else 1
+    image_words = height * width * words * STEP
     corners: gl.tuple = ()
     first_ys: gl.tuple = ()
     first_xs: gl.tuple = ()
     for i in gl.static_range(TILES_M):
-        row = gl.minimum((tile_m + i) * 16 + lane // 4 + register % 2 * 8, m - 1)
-        position = row % positions
-        first_y = position // out_width * stride_h - pad_h
-        first_x = position % out_width * stride_w - pad_w
-        pixel = (gl.cast(row // positions, gl.int64) * height + first_y) * width + first_x
-        corners = corners + (images + pixel * words,)
+        row = gl.minimum((gather_tile + i) * 16 + gather_lane // 4 + lower * 8, m - 1)
+        # Unsigned division takes fewer instructions.
+        image = gl.cast(gl.cast(row, gl.uint32) // gl.cast(positions, gl.uint32), gl.int32)
+        position = row - image * positions
+        y = gl.cast(gl.cast(position, gl.uint32) // gl.cast(out_width, gl.uint32), gl.int32)
+        first_y = y * stride_h - pad_h
+        first_x = (position - y * out_width) * stride_w - pad_w
+        corner = images + gl.cast(image, gl.int64) * image_words
+        corners = corners + (corner + (first_y * width + first_x) * words * STEP,)
         first_ys = first_ys + (first_y,)
         first_xs = first_xs + (first_x,)
-    tap = lane % 4 + register // 2 * 4
+    tap = gather_lane % 4 * 2
     tap_count = blocks * 8
     p_tiles: gl.tuple = ()
     q_tiles: gl.tuple = ()
@@ -177,12 +204,16 @@ def conv_tensor_core_kernel(
     for _ in gl.static_range(TILES_M):
         counts = counts + (gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT),)
     # The next block's words are on their way while this one's are multiplied; after the last, the last again.
-    a_words = gather_tiles(corners, first_ys, first_xs, taps, tap, tap_count, height, width, words, TILES_M, PAD_ONES)
+    a_words = gather_tiles(
+        *(corners, first_ys, first_xs, taps, tap, second, tap_count, height, width, words),
+        *(FRAGMENT, TILES_M, PAIRS, PAD_ONES),
+    )
     for block in range(0, blocks):
         following = gl.minimum(block + 1, blocks - 1) * 8
         p_words = load_tiles(p_tiles, block * 128, TILES_N)
         next_words = gather_tiles(
-            corners, first_ys, first_xs, taps, tap + following, tap_count, height, width, words, TILES_M, PAD_ONES
+            *(corners, first_ys, first_xs, taps + following, tap, second, tap_count, height, width, words),
+            *(FRAGMENT, TILES_M, PAIRS, PAD_ONES),
         )
         added: gl.tuple = ()
         for i in gl.static_range(TILES_M):
@@ -220,22 +251,30 @@ def conv_tensor_core_kernel(
         first_row = (program_m * WARPS_M + word_warp // WARPS_N) * (TILES_M * 16) + group + half * 8
         first_word = (program_n * WARPS_N + word_warp % WARPS_N) * (TILES_N // 2)
         out_words = gl.cdiv(n, 32)
+        UNREACHED: gl.constexpr = 2**31 - 1
         for pair in gl.static_range(TILES_N // 2):
+            # What is the same in all rows comes once; columns past the last have a limit that no sum reaches.
+            column = (tile_n + pair * 2) * 16 + column_in_tile
+            flipped = gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT)
+            column_limits: gl.tuple = ()
+            for quarter in gl.static_range(4):
+                inside = column + quarter * 8 < n
+                flipped = flipped | (gl.load(flips + column + quarter * 8, mask=inside, other=0) << (quarter * 8))
+                if not POSITIONS:
+                    limit = gl.load(limits + column + quarter * 8, mask=inside, other=UNREACHED)
+                    column_limits = column_limits + (limit,)
             for i in gl.static_range(TILES_M):
-                bits = gl.zeros([WARPS, 32, 4], gl.int32, layout=FRAGMENT)
+                bits = flipped
                 for quarter in gl.static_range(4):
-                    column = (tile_n + pair * 2) * 16 + quarter * 8 + column_in_tile
-                    inside = column < n
                     if POSITIONS:
                         row = (tile_m + i) * 16 + lane // 4 + register // 2 * 8
-                        at = gl.cast(row % positions, gl.int64) * n + column
-                        limit = gl.load(limits + at, mask=inside & (row < m), other=0)
+                        inside = (column + quarter * 8 < n) & (row < m)
+                        at = gl.cast(row % positions, gl.int64) * n + (column + quarter * 8)
+                        limit = gl.load(limits + at, mask=inside, other=UNREACHED)
                     else:
-                        limit = gl.load(limits + column, mask=inside, other=0)
-                    flip = gl.load(flips + column, mask=inside, other=0)
+                        limit = column_limits[quarter]
                     value = SCALE * sums[(i * TILES_N + pair * 2) * 2 + quarter] - counts[i]
-                    bit = (gl.cast(value >= limit, gl.int32) ^ flip) & gl.cast(inside, gl.int32)
-                    bits = bits | (bit << (quarter * 8))
+                    bits = bits ^ (gl.cast(value >= limit, gl.int32) << (quarter * 8))
                 bits = bits << column_in_tile
                 grouped = gl.convert_layout(gl.reshape(bits, [WARPS, 8, 4, 2, 2]), GROUPS, assert_trivial=True)
                 packed = gl.xor_sum(gl.xor_sum(grouped, axis=4), axis=2)
@@ -294,6 +333,8 @@ def _launch(
     configuration: Configuration,
 ) -> None:
     rows = images.count * window.positions
+    words = images.words.shape[-1]
+    pairs = words % 2 == 0
     c = configuration
     conv_tensor_core_kernel[(-(-rows // c.rows) * -(-filters.outputs // c.columns),)](
         images.words,
@@ -307,7 +348,7 @@ def _launch(
         filters.fragments.shape[2],
         images.height,
         images.width,
-        images.words.shape[-1],
+        words // 2 if pairs else words,
         window.height,
         window.width,
         *window.stride,
@@ -318,6 +359,7 @@ def _launch(
         TILES_M=c.tiles_m,
         TILES_N=c.tiles_n,
         BINARY=filters.binary,
+        PAIRS=pairs,
         PAD_ONES=window.padding.bit == 1,
         THRESHOLD=thresholds is not None,
         POSITIONS=thresholds is not None and thresholds.positions > 1,

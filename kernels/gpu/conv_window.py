@@ -58,6 +58,9 @@ def window_over(images: PackedImages, filters: TernaryFilters, stride: tuple[int
     if images.device != filters.device:
         raise ValueError(f"images and filters must be on one device, not {images.device} and {filters.device}")
     window = window_of((images.height, images.width), filters.kernel, stride, padding)
+    padded = (images.height + 2 * padding.vertical) * (images.width + 2 * padding.horizontal) * images.words.shape[-1]
+    if padded >= 2**31:
+        raise ValueError(f"an image of {padded} words with its padding is too large: split it")
     if images.count * window.positions > LARGEST_ROWS:
         raise ValueError(f"{images.count} images of {window.positions} positions are too many for one call: split them")
     return window

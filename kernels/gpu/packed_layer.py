@@ -32,8 +32,8 @@ from bnnhw.kernels.gpu.norm_backward import Norm, norm_backward, norm_backward_o
 from bnnhw.kernels.gpu.pack_sign import pack_sign, pack_sign_oracle
 from bnnhw.kernels.gpu.pack_threshold import pack_threshold, pack_threshold_oracle
 from bnnhw.kernels.gpu.packed_images import PackedImages
-from bnnhw.kernels.gpu.packed_tensor import WORD_BITS, Layout, from_words, word_count
-from bnnhw.kernels.gpu.ternary_filters import TernaryFilters, window_taps
+from bnnhw.kernels.gpu.packed_tensor import word_count
+from bnnhw.kernels.gpu.ternary_filters import TernaryFilters, filter_fragments, window_taps
 
 VARIANCE_FLOOR = 1e-5
 FARTHEST_LIMIT = 2**31 - 1
@@ -239,8 +239,7 @@ def filters_of(weights: Tensor, levels: int = 1) -> TernaryFilters:
     pack = (lambda x: pack_sign_oracle(x)[0]) if _on_oracles(weights) else pack_sign
     # With weights of -1, 0 and +1, halves are not met: +1 alone, -1 alone, all but -1.
     p, n, q = (pack(x).words.contiguous().reshape(outputs, -1) for x in (last - 0.5, -last - 0.5, last + 0.5))
-    taps = p.shape[1] * WORD_BITS
-    fragments = torch.stack([from_words(plane, taps).relayout(Layout.B_FRAGMENTS).words for plane in (p, q)])
+    fragments = filter_fragments(torch.stack([p, q]))
     table = _taps_on(height, width, channels * levels, weights.device)
     planes = torch.stack([p, n]).transpose(1, 2).contiguous()
     return TernaryFilters(planes, fragments, table, (height, width), channels * levels, outputs)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 
 from bnnhw.kernels.gpu.packed_images import channel_words
-from bnnhw.kernels.gpu.packed_tensor import FRAGMENT_WORDS, LARGEST_COUNT, WORD_BITS, Layout, from_words, word_count
+from bnnhw.kernels.gpu.packed_tensor import FRAGMENT_ROWS, FRAGMENT_WORDS, LARGEST_COUNT, WORD_BITS, word_count
 
-NO_TAP = -1
-"""In the third row of ``taps``, what only fills the last fragment."""
+NO_TAP = 2**31 - 1
+"""In the first row of ``taps``, a row that no image has: what only fills the last fragment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +26,8 @@ class TernaryFilters:
     """Made by `ternary_filters`; all tensors on one device.
 
     planes: int32[2, taps, outputs], the words of p and of n; only p, [1, ...], if no weight is 0. fragments:
-    int32[planes, tiles, blocks, 32, 4], B fragments (`Layout`) of p and of what n lacks. taps: int32[4, blocks * 8]:
-    for each word of a fragment its kernel row, kernel column, word of channels and the channels that this word has.
+    int32[planes, tiles, blocks, 32, 4], `filter_fragments` of p and of what n lacks. taps: int32[4, blocks * 8]: for
+    each word its kernel row, kernel column, word of channels and the channels that this word has.
     """
 
     planes: torch.Tensor
@@ -79,17 +79,30 @@ def ternary_filters(weights: npt.ArrayLike) -> TernaryFilters:
     positive = channel_words(last > 0).reshape(outputs, taps)
     second = [] if binary else [channel_words(last < 0).reshape(outputs, taps)]
     lacking = [] if binary else [channel_words(last >= 0).reshape(outputs, taps)]
-    fragments = [
-        from_words(plane, taps * WORD_BITS).relayout(Layout.B_FRAGMENTS).words for plane in (positive, *lacking)
-    ]
     return TernaryFilters(
         torch.from_numpy(np.ascontiguousarray(np.stack([positive, *second]).transpose(0, 2, 1))),
-        torch.stack(fragments),
+        filter_fragments(torch.from_numpy(np.stack([positive, *lacking]))),
         torch.from_numpy(window_taps(height, width, channels)),
         (height, width),
         channels,
         outputs,
     )
+
+
+def filter_fragments(words: torch.Tensor) -> torch.Tensor:
+    """int32[planes, tiles, blocks, 32, 4] of words int32[planes, outputs, taps], on their device: right operands of
+    ``mma.m16n8k256``, zero where they pad.
+
+    Thread 4g + t of a warp has words 2t and 2t + 1 of outputs g and g + 8, not t and t + 4 as in `Layout.B_FRAGMENTS`:
+    a sum does not care in which order its words come, and this way whoever gathers the left operand from images finds
+    two words side by side.
+    """
+    planes, outputs, taps = words.shape
+    tiles, blocks = -(-outputs // FRAGMENT_ROWS), -(-taps // FRAGMENT_WORDS)
+    padded = words.new_zeros(planes, tiles * FRAGMENT_ROWS, blocks * FRAGMENT_WORDS)
+    padded[:, :outputs, :taps] = words
+    threads = padded.reshape(planes, tiles, 2, 8, blocks, 4, 2).permute(0, 1, 4, 3, 5, 2, 6)
+    return threads.reshape(planes, tiles, blocks, 32, 4)
 
 
 def window_taps(height: int, width: int, channels: int) -> npt.NDArray[np.int32]:
@@ -98,7 +111,7 @@ def window_taps(height: int, width: int, channels: int) -> npt.NDArray[np.int32]
     count = height * width * words
     index = np.arange(count)
     table = np.zeros((4, -(-count // FRAGMENT_WORDS) * FRAGMENT_WORDS), np.int32)
-    table[2] = NO_TAP
+    table[0] = NO_TAP
     table[:3, :count] = index // (width * words), index // words % width, index % words
     table[3, :count] = np.tile(channel_words(np.ones(channels, np.bool_)), height * width)
     return table

@@ -17,7 +17,8 @@ from bnnhw.kernels import Thresholds
 from bnnhw.kernels.gpu import conv, dispatch
 from bnnhw.kernels.gpu.conv_oracle import conv_oracle
 from bnnhw.kernels.gpu.conv_window import LARGEST_ROWS, Padding, window_over
-from bnnhw.kernels.gpu.packed_images import PackedImages, pack_images
+from bnnhw.kernels.gpu.fragments import b_fragments
+from bnnhw.kernels.gpu.packed_images import PackedImages, channel_words, pack_images
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds, position_thresholds
 from bnnhw.kernels.gpu.ternary_filters import NO_TAP, ternary_filters
 
@@ -65,9 +66,17 @@ def test_filters_keep_every_weight(count, height, width, outputs, binary, seed):
     assert np.array_equal(filters.unpack(), weights)
     assert (filters.outputs, filters.channels, filters.kernel) == (outputs, count, (height, width))
     places = filters.taps[:3].numpy()
-    inside = places[2] != NO_TAP
+    inside = places[0] != NO_TAP
     assert sorted(map(tuple, places.T[inside])) == list(np.ndindex(height, width, -(-count // 32)))
     assert np.bitwise_count(filters.taps[3].numpy().view(np.uint32)).sum() == height * width * count
+    for plane, marked in zip(filters.fragments.numpy(), (weights > 0, weights >= 0), strict=False):
+        last = channel_words(marked.transpose(0, 2, 3, 1)).reshape(outputs, -1)
+        padded = np.zeros((16 * len(plane), 8 * plane.shape[1]), np.int32)
+        padded[:outputs, : last.shape[1]] = last
+        for tile, block in np.ndindex(plane.shape[:2]):
+            # In the instruction's own order, words of one parity come first.
+            words = padded[tile * 16 :, block * 8 :][:16, [0, 2, 4, 6, 1, 3, 5, 7]]
+            assert np.array_equal(plane[tile, block], b_fragments(words))
 
 
 def test_filters_that_are_none_are_refused():
@@ -95,6 +104,17 @@ def test_thresholds_by_position_and_not():
             PositionThresholds(wrong, flips)
     with pytest.raises(ValueError, match="one number of outputs"):
         PositionThresholds(limits, flips[:2])
+
+
+def test_images_whose_words_32_bits_do_not_count_are_refused():
+    filters = ternary_filters(np.ones((1, 33, 1, 1), np.int8)).to("meta")
+    for width, padding, refused in ((2**15 - 1, 0, False), (2**15, 0, True), (2**15 - 1, 1, True)):
+        images = PackedImages(torch.empty(1, 2**15, width, 2, dtype=torch.int32, device="meta"), 33)
+        if refused:
+            with pytest.raises(ValueError, match="too large: split it"):
+                window_over(images, filters, (1, 1), Padding(0, padding))
+        else:
+            assert window_over(images, filters, (1, 1), Padding(0, padding)).width == width
 
 
 def test_more_rows_than_32_bits_count_are_refused():

@@ -26,6 +26,7 @@ from bnnhw.kernels.gpu.conv_tensor_core import (
 from bnnhw.kernels.gpu.conv_window import Padding
 from bnnhw.kernels.gpu.packed_images import PackedImages, empty_images, pack_images
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
+from bnnhw.kernels.gpu.ternary_filters import window_taps
 
 ONE_WARP = Configuration(1, 1, 1, 2)
 ONES = np.full((32, 2), -1, np.int32)
@@ -107,15 +108,14 @@ def test_addresses_past_32_bits():
     """The last image of a batch of which only the addresses exist."""
     count, side, words, n = 3, 2**14 + 1, 4, 40
     rows = count * side * side
-    taps = torch.zeros(4, 8, dtype=torch.int32)
-    taps[2] = torch.tensor([0, 1, 2, 3, -1, -1, -1, -1])
+    taps = window_taps(1, 1, words * 32)
     images = AddressesOnly(rows * words)
     out = AddressesOnly(rows * 2)
     c = CONFIGURATIONS[1]
     programs = -(-rows // c.rows) * -(-n // c.columns)
-    arguments = (images, AddressesOnly(2 * 3 * 128), Memory(taps.numpy()), out, AddressesOnly(n), AddressesOnly(n))
-    sizes = (rows, n, 1, side, side, words, side, side, 1, 1, 0, 0)
-    constants = (c.warps_m, c.warps_n, c.tiles_m, c.tiles_n, False, False, True, False)
+    arguments = (images, AddressesOnly(2 * 3 * 128), Memory(taps), out, AddressesOnly(n), AddressesOnly(n))
+    sizes = (rows, n, 1, side, side, words // 2, side, side, 1, 1, 0, 0)
+    constants = (c.warps_m, c.warps_n, c.tiles_m, c.tiles_n, False, True, False, True, False)
     run(
         conv_tensor_core_kernel,
         range(programs - 2, programs),
