@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,18 +78,27 @@ GUARD = 64
 def check_conv(
     case: Case, seed: int, sums_of: Callable[..., torch.Tensor], bits_of: Callable[..., PackedImages], device: str
 ) -> None:
-    """Sums and bits equal the oracles', every element is written, and none beside."""
+    """Sums of bits, sums of -1 and +1 and bits equal the oracles'; every element is written, and none beside."""
     images, filters, thresholds = case.random(np.random.default_rng(seed))
-    expected = conv_oracle(images, filters, case.stride, case.padding)
-    wanted = conv_threshold_oracle(images, filters, thresholds, case.stride, case.padding)
     walk, on = (case.stride, case.padding), (images.to(device), filters.to(device))
-    for values, of in ((expected, sums_of), (wanted.words, bits_of)):
-        memory = torch.full((values.numel() + 2 * GUARD,), POISON, dtype=torch.int32, device=device)
-        out = memory[GUARD:-GUARD].view(values.shape)
-        if of is sums_of:
-            assert of(*on, *walk, out=out) is out
-        else:
-            packed = PackedImages(out, case.outputs)
-            assert of(*on, thresholds.to(device), *walk, out=packed) is packed
-        assert torch.equal(out.cpu(), values)
-        assert bool((torch.cat([memory[:GUARD], memory[-GUARD:]]) == POISON).all())
+    sums = conv_oracle(images, filters, *walk)
+    with guarded(sums, device) as out:
+        assert sums_of(*on, *walk, out=out) is out
+    # Any numbers do in place of the weights that count, by position as often as thresholds are.
+    counted = torch.from_numpy(np.random.default_rng(seed).integers(-999, 999, thresholds.limits.shape, np.int32))
+    side = case.out if len(counted) > 1 else (1, 1)
+    with guarded(2 * sums - counted.reshape(*side, case.outputs), device) as out:
+        assert sums_of(*on, *walk, out=out, counted=counted.to(device)) is out
+    with guarded(conv_threshold_oracle(images, filters, thresholds, *walk).words, device) as out:
+        packed = PackedImages(out, case.outputs)
+        assert bits_of(*on, thresholds.to(device), *walk, out=packed) is packed
+
+
+@contextmanager
+def guarded(expected: torch.Tensor, device: str) -> Iterator[torch.Tensor]:
+    """Poisoned memory that holds ``expected`` in the end, between some that nobody touches."""
+    memory = torch.full((expected.numel() + 2 * GUARD,), POISON, dtype=torch.int32, device=device)
+    out = memory[GUARD:-GUARD].view(expected.shape)
+    yield out
+    assert torch.equal(out.cpu(), expected)
+    assert bool((torch.cat([memory[:GUARD], memory[-GUARD:]]) == POISON).all())

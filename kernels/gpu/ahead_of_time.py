@@ -218,63 +218,74 @@ CONV_INTEGERS = (
     "pad_h",
     "pad_w",
 )
-ONLY_FOR_BITS = ("limits", "flips")
+CONV_FORMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ()),
+    (" of -1 and +1 by position", ("BIPOLAR", "POSITIONS")),
+    ("_threshold", ("THRESHOLD",)),
+    ("_threshold binary", ("THRESHOLD", "BINARY")),
+    ("_threshold by position, padded with ones", ("THRESHOLD", "POSITIONS", "PAD_ONES")),
+)
 
 
 def conv_tensor_core_variants() -> tuple[Variant, ...]:
-    """Every configuration of `conv_tensor_core`: sums, bits of ternary and of binary weights from pixels with an even
-    and with an odd number of words, and bits by position with ones around the image."""
-    variants = []
-    for c in CONV_TENSOR_CORE:
-        tile = {"WARPS_M": c.warps_m, "WARPS_N": c.warps_n, "TILES_M": c.tiles_m, "TILES_N": c.tiles_n}
-        for form, binary, pairs, ones, threshold in (
-            ("", False, True, False, False),
-            ("_threshold", False, True, False, True),
-            ("_threshold odd words", False, False, False, True),
-            ("_threshold binary", True, True, False, True),
-            ("_threshold binary, odd words", True, False, False, True),
-            ("_threshold by position, padded with ones", False, True, True, True),
-        ):
-            pointers = ("images", "filters", "taps", "out", *(ONLY_FOR_BITS if threshold else ()))
-            flags = {"BINARY": binary, "PAIRS": pairs, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
-            variants.append(
-                Variant(
-                    f"conv_tensor_core{form} {c.rows}x{c.columns}",
-                    conv_tensor_core_kernel,
-                    dict.fromkeys(pointers, "*i32") | dict.fromkeys((*CONV_INTEGERS, "blocks"), "i32"),
-                    tile | flags | ({} if threshold else dict.fromkeys(ONLY_FOR_BITS)),
-                    c.warps,
-                    ("n",),
-                )
-            )
-    return tuple(variants)
+    """Every configuration of `conv_tensor_core`: sums of ternary weights, sums of -1 and +1, bits of ternary and of
+    binary weights, and bits by position with ones around the image; of pixels with an even number of words, and bits
+    with one number of limits also with an odd one."""
+    odd = tuple((f"{form}, odd words", set_) for form, set_ in CONV_FORMS[2:4])
+    return tuple(
+        _conv(
+            conv_tensor_core_kernel,
+            f"{form} {c.rows}x{c.columns}",
+            ("filters", "taps"),
+            ("blocks",),
+            {"WARPS_M": c.warps_m, "WARPS_N": c.warps_n, "TILES_M": c.tiles_m, "TILES_N": c.tiles_n}
+            | {"PAIRS": "odd" not in form},
+            c.warps,
+            set_,
+        )
+        for c in CONV_TENSOR_CORE
+        for form, set_ in (*CONV_FORMS, *odd)
+    )
 
 
 def conv_popcount_variants() -> tuple[Variant, ...]:
     """Every configuration of `conv_popcount`, in the forms of `conv_tensor_core_variants`."""
-    variants = []
-    integers = (*CONV_INTEGERS, "kernel_h", "kernel_w")
-    for c in CONV_POPCOUNT:
-        for form, binary, ones, threshold in (
-            ("", False, False, False),
-            ("_threshold", False, False, True),
-            ("_threshold binary", True, False, True),
-            ("_threshold by position, padded with ones", False, True, True),
-        ):
-            pointers = ("images", "planes", "out", *(ONLY_FOR_BITS if threshold else ()), *(("pads",) if ones else ()))
-            missing = (*(() if threshold else ONLY_FOR_BITS), *(() if ones else ("pads",)))
-            flags = {"BINARY": binary, "PAD_ONES": ones, "THRESHOLD": threshold, "POSITIONS": ones}
-            variants.append(
-                Variant(
-                    f"conv_popcount{form} {c.rows}x{c.columns}",
-                    conv_popcount_kernel,
-                    dict.fromkeys(pointers, "*i32") | dict.fromkeys(integers, "i32"),
-                    {"ROWS": c.rows, "COLUMNS": c.columns} | flags | dict.fromkeys(missing),
-                    c.warps,
-                    ("n",),
-                )
-            )
-    return tuple(variants)
+    return tuple(
+        _conv(
+            conv_popcount_kernel,
+            f"{form} {c.rows}x{c.columns}",
+            ("planes", *(("pads",) if "PAD_ONES" in set_ else ())),
+            ("kernel_h", "kernel_w"),
+            {"ROWS": c.rows, "COLUMNS": c.columns} | ({} if "PAD_ONES" in set_ else {"pads": None}),
+            c.warps,
+            set_,
+        )
+        for c in CONV_POPCOUNT
+        for form, set_ in CONV_FORMS
+    )
+
+
+def _conv(
+    kernel: Any,
+    name: str,
+    pointers: tuple[str, ...],
+    integers: tuple[str, ...],
+    constants: Mapping[str, Any],
+    warps: int,
+    flags: tuple[str, ...],
+) -> Variant:
+    """What the kernels of convolutions have in common: images, output, sizes, and what only some forms need."""
+    needed = {"limits": "THRESHOLD", "flips": "THRESHOLD", "counted": "BIPOLAR"}
+    given = ("images", "out", *pointers, *(pointer for pointer, flag in needed.items() if flag in flags))
+    names = ("BINARY", "PAD_ONES", "THRESHOLD", "BIPOLAR", "POSITIONS")
+    return Variant(
+        f"{kernel.fn.__name__.removesuffix('_kernel')}{name}",
+        kernel,
+        dict.fromkeys(given, "*i32") | dict.fromkeys((*CONV_INTEGERS, *integers), "i32"),
+        {**constants, **dict.fromkeys(set(needed) - set(given)), **{flag: flag in flags for flag in names}},
+        warps,
+        ("n",),
+    )
 
 
 def quantize_pack_variants() -> tuple[Variant, ...]:

@@ -2,8 +2,8 @@
 
 The second sum goes over the weights whose pixel counts. Padding with -1 or +1 is padding with bit 0 or 1, and all
 weights count; exact zeros count for nothing, so that at the border the sum depends on the position. Thresholds absorb
-it: ``2 s - c >= t`` is ``s >= ceil((t + c) / 2)``, which no kernel needs to know. Binary weights are ternary ones
-without 0.
+it: ``2 s - c >= t`` is ``s >= ceil((t + c) / 2)``, which no kernel needs to know; where sums are wanted, kernels
+subtract it as they store them. Binary weights are ternary ones without 0.
 """
 
 from __future__ import annotations
@@ -52,14 +52,16 @@ def bipolar_conv(
     pads: tuple[int, int] = (0, 0),
     value: PadValue = 0,
     backend: str | None = None,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Sums int32[N, H', W', outputs] of weights times -1 and +1. counted: `counted_weights` on the images' device."""
-    sums = ternary_conv(images, filters, stride, padding_of(pads, value), backend)
-    return sums.mul_(2).sub_(counted.reshape(-1, *_side(counted, sums), filters.outputs))
+    """Sums int32[N, H', W', outputs] of weights times -1 and +1, in ``out`` if given. counted: `counted_weights` on the
+    images' device. ValueError as in `ternary_conv`."""
+    return ternary_conv(images, filters, stride, padding_of(pads, value), backend, out, counted)
 
 
 def bipolar_thresholds(thresholds: PositionThresholds, counted: npt.NDArray[np.int32]) -> PositionThresholds:
-    """On the host: thresholds of `ternary_conv_threshold` that make the bits ``(bipolar sum >= limit) xor flip``."""
+    """On the host: thresholds with which `ternary_conv_threshold`, padded as `padding_of` says, makes the bits
+    ``(bipolar sum >= limit) xor flip``."""
     limits = thresholds.limits.cpu().numpy().astype(np.int64) + counted
     halves = np.clip(-(-limits // 2), -LARGEST_SUM - 1, LARGEST_SUM + 1).astype(np.int32)
     return PositionThresholds(torch.from_numpy(np.ascontiguousarray(halves)), thresholds.flips.cpu())
@@ -84,7 +86,3 @@ def bipolar_conv_oracle(
             under = padded[:, :, y :: stride[0], x :: stride[1]][:, :, :height, :width]
             sums += np.einsum("nchw,oc->nhwo", under, weights[:, :, y, x].astype(np.int64))
     return sums.astype(np.int32)
-
-
-def _side(counted: torch.Tensor, sums: torch.Tensor) -> tuple[int, int]:
-    return (sums.shape[1], sums.shape[2]) if counted.shape[0] > 1 else (1, 1)

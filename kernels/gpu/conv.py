@@ -19,7 +19,7 @@ from bnnhw.kernels.gpu.conv_popcount import CONFIGURATIONS as POPCOUNT
 from bnnhw.kernels.gpu.conv_popcount import conv_popcount, conv_popcount_threshold
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as TENSOR_CORE
 from bnnhw.kernels.gpu.conv_tensor_core import conv_tensor_core, conv_tensor_core_threshold
-from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, sums_of, window_over
+from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, by_position, sums_of, window_over
 from bnnhw.kernels.gpu.dispatch import capability_of, configuration_of, log_once, measured, multiprocessors
 from bnnhw.kernels.gpu.packed_images import PackedImages
 from bnnhw.kernels.gpu.packed_tensor import WORD_BITS
@@ -46,21 +46,25 @@ def ternary_conv(
     padding: Padding = NO_PADDING,
     backend: str | None = None,
     out: torch.Tensor | None = None,
+    counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Sums int32[N, H', W', outputs] of weights times bits, on the operands' device and in ``out`` if given.
 
-    ``backend`` is one of BACKENDS; None is the choice of `select_conv` on a GPU and the oracle on the host. ValueError
-    if operands or ``out`` do not fit, or if the backend cannot compute this.
+    ``backend`` is one of BACKENDS; None is the choice of `select_conv` on a GPU and the oracle on the host. With
+    ``counted`` int32[positions or 1, outputs], twice each sum less that: sums of values -1 and +1, see `bipolar_conv`.
+    ValueError if anything does not fit, or if the backend cannot compute this.
     """
     window = window_over(images, filters, stride, padding)
     chosen, tile = _choose(images, filters, window, backend, "sums")
     if chosen == "oracle":
-        return sums_of(images, filters, window, out).copy_(conv_oracle(images, filters, stride, padding))
+        sums = sums_of(images, filters, window, out, counted).copy_(conv_oracle(images, filters, stride, padding))
+        side = (window.height, window.width) if by_position(None, counted) else (1, 1)
+        return sums if counted is None else sums.mul_(2).sub_(counted.reshape(*side, filters.outputs))
     size = (images.count * window.positions, filters.outputs, multiprocessors(images.device))
     if chosen == "tensor_core":
         c = configuration_of(TENSOR_CORE, tile, *size)
-        return conv_tensor_core(images, filters, stride, padding, out, c)
-    return conv_popcount(images, filters, stride, padding, out, configuration_of(POPCOUNT, tile, *size))
+        return conv_tensor_core(images, filters, stride, padding, out, c, counted)
+    return conv_popcount(images, filters, stride, padding, out, configuration_of(POPCOUNT, tile, *size), counted)
 
 
 def ternary_conv_threshold(

@@ -15,7 +15,7 @@ import triton
 from triton import language as tl
 
 from bnnhw.kernels.gpu.conv_oracle import NO_PADDING
-from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, sums_of, window_over
+from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, by_position, sums_of, window_over
 from bnnhw.kernels.gpu.packed_images import PackedImages
 from bnnhw.kernels.gpu.popcount import popcount
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
@@ -48,6 +48,7 @@ def conv_popcount_kernel(
     out: tl.tensor,  # int32 sums [m, n], or words [m, ceil(n / 32)] with THRESHOLD
     limits: tl.tensor,  # int32[positions or 1, n] with THRESHOLD, else None
     flips: tl.tensor,  # int32[n] with THRESHOLD, else None
+    counted: tl.tensor,  # int32[positions or 1, n] with BIPOLAR, for sums of -1 and +1, else None
     m: tl.tensor,  # N * out_height * out_width
     n: tl.tensor,
     height: tl.tensor,
@@ -66,6 +67,7 @@ def conv_popcount_kernel(
     BINARY: tl.constexpr,
     PAD_ONES: tl.constexpr,
     THRESHOLD: tl.constexpr,
+    BIPOLAR: tl.constexpr,
     POSITIONS: tl.constexpr,
 ) -> None:
     # Rows along the second axis, so that a thread has few of them, each with its place in an image, and many columns.
@@ -116,8 +118,12 @@ def conv_popcount_kernel(
         to = out + row.to(tl.int64)[None, :] * out_words + word[:, None]
         tl.store(to, tl.sum(placed, axis=1), mask=(word < out_words)[:, None] & (row < m)[None, :])
     else:
-        to = out + row.to(tl.int64)[:, None] * n + column[None, :]
-        tl.store(to, tl.trans(sums), mask=(row < m)[:, None] & (column < n)[None, :])
+        inside = (row < m)[:, None] & (column < n)[None, :]
+        values = tl.trans(sums)
+        if BIPOLAR:
+            at = position.to(tl.int64)[:, None] * n + column[None, :] if POSITIONS else column[None, :]
+            values = 2 * values - tl.load(counted + at, mask=inside, other=0)
+        tl.store(out + row.to(tl.int64)[:, None] * n + column[None, :], values, mask=inside)
 
 
 def conv_popcount(
@@ -127,11 +133,13 @@ def conv_popcount(
     padding: Padding = NO_PADDING,
     out: torch.Tensor | None = None,
     configuration: Configuration = CONFIGURATIONS[1],
+    counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Sums int32[N, H', W', outputs], in ``out`` if given; ValueError if operands or ``out`` do not fit."""
+    """Sums int32[N, H', W', outputs], in ``out`` if given; with ``counted`` as in `ternary_conv`. ValueError if
+    anything does not fit."""
     window = window_over(images, filters, stride, padding)
-    sums = sums_of(images, filters, window, out)
-    _launch(images, filters, window, sums, None, configuration)
+    sums = sums_of(images, filters, window, out, counted)
+    _launch(images, filters, window, sums, None, counted, configuration)
     return sums
 
 
@@ -147,7 +155,7 @@ def conv_popcount_threshold(
     """Images of ``(sum >= limit) xor flip``, in ``out`` if given; ValueError if anything does not fit."""
     window = window_over(images, filters, stride, padding)
     bits = bits_of(images, filters, window, thresholds, out)
-    _launch(images, filters, window, bits.words, thresholds, configuration)
+    _launch(images, filters, window, bits.words, thresholds, None, configuration)
     return bits
 
 
@@ -157,6 +165,7 @@ def _launch(
     window: Window,
     out: torch.Tensor,
     thresholds: PositionThresholds | None,
+    counted: torch.Tensor | None,
     configuration: Configuration,
 ) -> None:
     rows = images.count * window.positions
@@ -168,6 +177,7 @@ def _launch(
         out,
         None if thresholds is None else thresholds.limits,
         None if thresholds is None else thresholds.flips,
+        counted,
         rows,
         filters.outputs,
         images.height,
@@ -184,6 +194,7 @@ def _launch(
         BINARY=filters.binary,
         PAD_ONES=ones,
         THRESHOLD=thresholds is not None,
-        POSITIONS=thresholds is not None and thresholds.positions > 1,
+        BIPOLAR=counted is not None,
+        POSITIONS=by_position(thresholds, counted),
         num_warps=configuration.warps,
     )

@@ -20,7 +20,7 @@ from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 
 from bnnhw.kernels.gpu.conv_oracle import NO_PADDING
-from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, sums_of, window_over
+from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, by_position, sums_of, window_over
 from bnnhw.kernels.gpu.gemm_tensor_core import load_tiles, multiply_accumulate
 from bnnhw.kernels.gpu.packed_images import PackedImages
 from bnnhw.kernels.gpu.packed_tensor import FRAGMENT_ROWS
@@ -122,6 +122,7 @@ def conv_tensor_core_kernel(
     out: gl.tensor,  # int32 sums [m, n], or words [m, ceil(n / 32)] with THRESHOLD
     limits: gl.tensor,  # int32[positions or 1, n] with THRESHOLD, else None
     flips: gl.tensor,  # int32[n] with THRESHOLD, else None
+    counted: gl.tensor,  # int32[positions or 1, n] with BIPOLAR, for sums of -1 and +1, else None
     m: gl.tensor,  # N * out_height * out_width
     n: gl.tensor,
     blocks: gl.tensor,
@@ -142,6 +143,7 @@ def conv_tensor_core_kernel(
     PAIRS: gl.constexpr,
     PAD_ONES: gl.constexpr,
     THRESHOLD: gl.constexpr,
+    BIPOLAR: gl.constexpr,
     POSITIONS: gl.constexpr,
 ) -> None:
     WARPS: gl.constexpr = WARPS_M * WARPS_N
@@ -231,10 +233,10 @@ def conv_tensor_core_kernel(
                         a_words[i], q_words[j], sums[(i * TILES_N + j) * 2], sums[(i * TILES_N + j) * 2 + 1]
                     )
             sums = more
-        counted: gl.tuple = ()
+        ones: gl.tuple = ()
         for i in gl.static_range(TILES_M):
-            counted = counted + (add_row_popcounts(a_words[i], counts[i]),)
-        counts = counted
+            ones = ones + (add_row_popcounts(a_words[i], counts[i]),)
+        counts = ones
         a_words = next_words
 
     # Of sums, thread 4g + t holds rows g and g + 8 (registers 0, 1 and 2, 3), columns 2t and 2t + 1.
@@ -289,8 +291,11 @@ def conv_tensor_core_kernel(
                 for part in gl.static_range(2):
                     column = (tile_n + j) * 16 + part * 8 + column_in_tile
                     value = SCALE * sums[(i * TILES_N + j) * 2 + part] - counts[i]
-                    place = out + gl.cast(row, gl.int64) * n + column
-                    gl.store(place, value, mask=(row < m) & (column < n))
+                    inside = (row < m) & (column < n)
+                    if BIPOLAR:
+                        at = gl.cast(row % positions, gl.int64) * n + column if POSITIONS else column
+                        value = 2 * value - gl.load(counted + at, mask=inside, other=0)
+                    gl.store(out + gl.cast(row, gl.int64) * n + column, value, mask=inside)
 
 
 def conv_tensor_core(
@@ -300,11 +305,13 @@ def conv_tensor_core(
     padding: Padding = NO_PADDING,
     out: torch.Tensor | None = None,
     configuration: Configuration = CONFIGURATIONS[1],
+    counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Sums int32[N, H', W', outputs], in ``out`` if given; ValueError if operands or ``out`` do not fit."""
+    """Sums int32[N, H', W', outputs], in ``out`` if given; with ``counted`` as in `ternary_conv`. ValueError if
+    anything does not fit."""
     window = window_over(images, filters, stride, padding)
-    sums = sums_of(images, filters, window, out)
-    _launch(images, filters, window, sums, None, configuration)
+    sums = sums_of(images, filters, window, out, counted)
+    _launch(images, filters, window, sums, None, counted, configuration)
     return sums
 
 
@@ -320,7 +327,7 @@ def conv_tensor_core_threshold(
     """Images of ``(sum >= limit) xor flip``, in ``out`` if given; ValueError if anything does not fit."""
     window = window_over(images, filters, stride, padding)
     bits = bits_of(images, filters, window, thresholds, out)
-    _launch(images, filters, window, bits.words, thresholds, configuration)
+    _launch(images, filters, window, bits.words, thresholds, None, configuration)
     return bits
 
 
@@ -330,6 +337,7 @@ def _launch(
     window: Window,
     out: torch.Tensor,
     thresholds: PositionThresholds | None,
+    counted: torch.Tensor | None,
     configuration: Configuration,
 ) -> None:
     rows = images.count * window.positions
@@ -343,6 +351,7 @@ def _launch(
         out,
         None if thresholds is None else thresholds.limits,
         None if thresholds is None else thresholds.flips,
+        counted,
         rows,
         filters.outputs,
         filters.fragments.shape[2],
@@ -362,6 +371,7 @@ def _launch(
         PAIRS=pairs,
         PAD_ONES=window.padding.bit == 1,
         THRESHOLD=thresholds is not None,
-        POSITIONS=thresholds is not None and thresholds.positions > 1,
+        BIPOLAR=counted is not None,
+        POSITIONS=by_position(thresholds, counted),
         num_warps=c.warps,
     )

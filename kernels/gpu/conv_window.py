@@ -66,10 +66,23 @@ def window_over(images: PackedImages, filters: TernaryFilters, stride: tuple[int
     return window
 
 
-def sums_of(images: PackedImages, filters: TernaryFilters, window: Window, out: torch.Tensor | None) -> torch.Tensor:
+def sums_of(
+    images: PackedImages,
+    filters: TernaryFilters,
+    window: Window,
+    out: torch.Tensor | None,
+    counted: torch.Tensor | None = None,
+) -> torch.Tensor:
     """``out``, or new int32[N, H', W', outputs]; ValueError unless ``out`` is contiguous and has that dtype and
-    shape."""
+    shape, and ``counted``, if given, is contiguous int32[positions or 1, outputs]."""
     shape = (images.count, window.height, window.width, filters.outputs)
+    if counted is not None:
+        fits = tuple(counted.shape) in ((1, filters.outputs), (window.positions, filters.outputs))
+        if not fits or counted.dtype != torch.int32 or counted.device != images.device or not counted.is_contiguous():
+            raise ValueError(
+                f"the weights that count must be contiguous int32 [{window.positions} or 1, {filters.outputs}] on "
+                f"{images.device}, not {counted.dtype} of shape {tuple(counted.shape)} on {counted.device}"
+            )
     if out is None:
         return torch.empty(shape, dtype=torch.int32, device=images.device)
     if out.dtype != torch.int32 or tuple(out.shape) != shape or out.device != images.device or not out.is_contiguous():
@@ -78,6 +91,12 @@ def sums_of(images: PackedImages, filters: TernaryFilters, window: Window, out: 
             f"{tuple(out.shape)}, strides {out.stride()} on {out.device}"
         )
     return out
+
+
+def by_position(thresholds: PositionThresholds | None, counted: torch.Tensor | None) -> bool:
+    """Whether what a kernel does to its sums, if anything, differs by position."""
+    at_the_end = counted if thresholds is None else thresholds.limits
+    return at_the_end is not None and at_the_end.shape[0] > 1
 
 
 def bits_of(

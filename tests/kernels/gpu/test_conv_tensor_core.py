@@ -113,9 +113,9 @@ def test_addresses_past_32_bits():
     out = AddressesOnly(rows * 2)
     c = CONFIGURATIONS[1]
     programs = -(-rows // c.rows) * -(-n // c.columns)
-    arguments = (images, AddressesOnly(2 * 3 * 128), Memory(taps), out, AddressesOnly(n), AddressesOnly(n))
+    arguments = (images, AddressesOnly(2 * 3 * 128), Memory(taps), out, AddressesOnly(n), AddressesOnly(n), None)
     sizes = (rows, n, 1, side, side, words // 2, side, side, 1, 1, 0, 0)
-    constants = (c.warps_m, c.warps_n, c.tiles_m, c.tiles_n, False, True, False, True, False)
+    constants = (c.warps_m, c.warps_n, c.tiles_m, c.tiles_n, False, True, False, True, False, False)
     run(
         conv_tensor_core_kernel,
         range(programs - 2, programs),

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from gpu_images import Case, cases, check_conv
+from gpu_images import Case, cases, check_conv, guarded
 from gpu_operands import interpreted, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,8 +65,10 @@ def test_values_of_plus_and_minus_one(value, backend):
     images, pads = pack_images(values > 0), (2, 1)
     expected = bipolar_conv_oracle(values, filters.unpack(), case.stride, pads, value)
     counted = counted_weights(filters, 4, 5, case.stride, pads, value)
-    sums = bipolar_conv(images, filters, torch.from_numpy(counted), case.stride, pads, value, backend)
-    assert np.array_equal(sums.numpy(), expected)
+    with guarded(torch.from_numpy(expected), "cpu") as out:
+        assert bipolar_conv(images, filters, torch.from_numpy(counted), case.stride, pads, value, backend, out) is out
+    with pytest.raises(ValueError, match=r"weights that count must be contiguous int32 \[\d+ or 1, 7\]"):
+        bipolar_conv(images, filters, torch.from_numpy(counted[:, :6]), case.stride, pads, value, backend)
     for t in range(-6, 7):
         thresholds = position_thresholds(Thresholds(np.full(7, t, np.int32), np.arange(7) % 2 == 0))
         mapped = bipolar_thresholds(thresholds, counted)
