@@ -63,7 +63,7 @@ def test_conv_tensor_core(variant, target):
     steps = loop["BMMA"] // products
     assert (loop["BMMA"], loop["LDG"]) == (steps * products, steps * (gathered + fragments + table))
     # All else is there to know where to gather; half of what one word at a time with 64-bit offsets took.
-    assert loop.total() - loop["BMMA"] - loop["LDG"] <= steps * (76 if variant.constants["PAIRS"] else 88)
+    assert loop.total() - loop["BMMA"] - loop["LDG"] <= steps * (80 if variant.constants["PAIRS"] else 92)
     assert loop["SHFL"] == loop["LDS"] == loop["BAR"] == 0
     assert counted.shared_bytes == 0
 
@@ -174,7 +174,15 @@ FAMILIES = (
 )
 
 
-@pytest.mark.parametrize("variant", names(family()[0] for family in FAMILIES))
+# Convolutions in all forms of their first configuration, other kernels in one.
+FORMS = (
+    *(family()[0] for family in FAMILIES),
+    *ahead_of_time.conv_popcount_variants()[1 : len(ahead_of_time.CONV_FORMS)],
+    *ahead_of_time.conv_tensor_core_variants()[1 : len(ahead_of_time.CONV_FORMS)],
+)
+
+
+@pytest.mark.parametrize("variant", names(FORMS))
 def test_integers_that_are_one(variant):
     """The launcher turns them into constants, and a kernel for one row, one column or one word is another program."""
     integers = [name for name, kind in variant.arguments.items() if kind == "i32"]

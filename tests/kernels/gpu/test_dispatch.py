@@ -56,6 +56,8 @@ def test_tiles_grow_with_the_product():
     assert [(c.rows, c.columns) for c in tiles] == [(64, 64), (64, 64), (128, 64), (128, 128), (128, 256)]
     tall = [dispatch.largest_that_fills(CONFIGURATIONS, 10**6, n, 132) for n in (10, 64, 65, 128, 129)]
     assert [(c.rows, c.columns) for c in tall] == [(128, 64), (128, 64), (128, 128), (128, 128), (128, 256)]
+    flat = [dispatch.largest_that_fills(CONFIGURATIONS, m, 10**6, 132) for m in (10, 64, 65)]
+    assert [(c.rows, c.columns) for c in flat] == [(64, 64), (64, 64), (128, 256)]
 
 
 def test_the_host_runs_the_oracle(caplog, monkeypatch):

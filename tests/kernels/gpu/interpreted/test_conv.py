@@ -45,6 +45,13 @@ def test_sums_and_bits_equal_the_oracle(case, seed, configuration):
     check_conv(case, seed, *with_it, "cpu")
 
 
+@pytest.mark.parametrize("channels", [33, 65])
+def test_ones_around_an_image_are_of_its_channels_only(channels):
+    # Binary weights, since only then are the activations' own bits counted.
+    case = Case(1, channels, (3, 2), 5, (2, 3), (1, 1), Padding(2, 1, 1), True)
+    check_conv(case, 3, conv_popcount, conv_popcount_threshold, "cpu")
+
+
 def test_a_flipped_bit_shows_exactly_under_its_windows():
     case = Case(1, 33, (5, 5), 20, (2, 3), (1, 1), Padding(1, 0), True)
     images, filters, _ = case.random(np.random.default_rng(2))
