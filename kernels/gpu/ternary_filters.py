@@ -64,7 +64,10 @@ def ternary_filters(weights: npt.ArrayLike) -> TernaryFilters:
     """On the host, from integers [outputs, channels, kernel_h, kernel_w] in {-1, 0, +1}; ValueError for anything
     else."""
     given = np.asarray(weights)
-    if given.ndim != 4 or given.size == 0 or given.dtype.kind not in "iu" or np.any(np.abs(given.astype(np.int64)) > 1):
+    is_kernel = given.ndim == 4 and given.size > 0 and given.dtype.kind in "iu"
+    if is_kernel and given[0, 0].size * word_count(given.shape[1]) * WORD_BITS > LARGEST_COUNT:
+        raise ValueError(f"a kernel of {given.shape[1:]} weights, with channels padded to 32, is too large: split it")
+    if not is_kernel or np.any((given < -1) | (given > 1)):
         raise ValueError(
             f"weights must be integers -1, 0 or +1 [outputs, channels, height, width], not {given.dtype} of shape "
             f"{given.shape}"
@@ -72,8 +75,6 @@ def ternary_filters(weights: npt.ArrayLike) -> TernaryFilters:
     outputs, channels, height, width = given.shape
     words = word_count(channels)
     taps = height * width * words
-    if taps * WORD_BITS > LARGEST_COUNT:
-        raise ValueError(f"a kernel of {height}x{width} pixels of {channels} channels is too large: split it")
     last = given.transpose(0, 2, 3, 1)
     binary = bool(np.all(given != 0))
     positive = channel_words(last > 0).reshape(outputs, taps)
