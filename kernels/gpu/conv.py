@@ -8,6 +8,7 @@ covers the image.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Literal
 
@@ -20,7 +21,16 @@ from bnnhw.kernels.gpu.conv_popcount import conv_popcount, conv_popcount_thresho
 from bnnhw.kernels.gpu.conv_tensor_core import CONFIGURATIONS as TENSOR_CORE
 from bnnhw.kernels.gpu.conv_tensor_core import conv_tensor_core, conv_tensor_core_threshold
 from bnnhw.kernels.gpu.conv_window import Padding, Window, bits_of, by_position, sums_of, window_over
-from bnnhw.kernels.gpu.dispatch import capability_of, configuration_of, log_once, measured, multiprocessors
+from bnnhw.kernels.gpu.dispatch import (
+    capability_of,
+    check_compiles,
+    compiles,
+    configuration_of,
+    log_once,
+    logger,
+    measured,
+    multiprocessors,
+)
 from bnnhw.kernels.gpu.packed_images import PackedImages
 from bnnhw.kernels.gpu.packed_tensor import WORD_BITS
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds
@@ -101,6 +111,7 @@ def _choose(
 ) -> tuple[str, str]:
     """The backend, asked for, measured or selected, and its tile, "" for any; ValueError if it cannot compute this."""
     on_gpu = images.device.type == "cuda"
+    capability = capability_of(images.device) if on_gpu else None
     given = backend or (os.environ.get(OVERRIDE) if on_gpu else None)
     rows, taps = images.count * window.positions, filters.planes.shape[1]
     tile = ""
@@ -108,15 +119,18 @@ def _choose(
         chosen, why = given, "argument" if backend else OVERRIDE
     elif on_gpu:
         found = measured(images.device, "conv", output, rows, filters.outputs, taps * WORD_BITS)
-        if found is not None and found.backend in BACKENDS:
+        if found is not None and found.backend in BACKENDS and compiles(found.backend, capability):
             chosen, tile, why = found.backend, found.tile, "measured"
         else:
-            chosen, why = select_conv(capability_of(images.device), rows, filters.outputs, taps), "selected"
+            chosen, why = select_conv(capability, rows, filters.outputs, taps), f"selected for {capability}"
     else:
         chosen, why = "oracle", "on the host"
-    log_once(f"conv {rows} x {filters.outputs} x {taps} words to {output}: {chosen}{tile and f' {tile}'} ({why})")
+    if logger.isEnabledFor(logging.DEBUG):
+        log_once(f"conv {rows} x {filters.outputs} x {taps} words to {output}: {chosen}{tile and f' {tile}'} ({why})")
     if chosen not in BACKENDS:
         raise ValueError(f"no backend {chosen!r} ({why}): choose one of {', '.join(BACKENDS)}")
     if not on_gpu and chosen != "oracle" and (chosen == "tensor_core" or not knobs.runtime.interpret):
         raise ValueError(f"{chosen} needs its operands on a GPU, not on {images.device}")
+    if on_gpu:
+        check_compiles(chosen, capability, why)
     return chosen, tile

@@ -69,7 +69,7 @@ def select(
     """
     if op != "gemm" or output not in ("sums", "bits"):
         raise ValueError(f"no kernel for {op!r} with output {output!r}")
-    if m <= LARGEST_ROWS and output == "sums":
+    if _gemv_makes(m, output):
         return "gemv"
     if capability is not None and capability[0] in (8, 9) and k >= FRAGMENT_BITS:
         return "tensor_core"
@@ -148,35 +148,61 @@ def measured(device: torch.device, op: str, output: str, m: int, n: int, k: int)
     return None if table is None else table.choices.get(key(op, output, m, n, k))
 
 
+def compiles(backend: str, capability: tuple[int, int] | None) -> bool:
+    """Whether Triton compiles this back end for a GPU of NVIDIA's compute capability, or None for another maker's."""
+    if backend == "tensor_core":
+        return capability is not None and capability[0] >= 8
+    return backend != "int8" or capability is None or capability[0] >= 8
+
+
+def check_compiles(backend: str, capability: tuple[int, int] | None, why: str) -> None:
+    """ValueError unless `compiles`; why: who chose this back end."""
+    if not compiles(backend, capability):
+        maker = "an NVIDIA GPU of compute" if backend == "tensor_core" else "compute"
+        found = "another maker's" if capability is None else "{}.{}".format(*capability)
+        raise ValueError(f"{backend} needs {maker} capability 8.0 or later ({why}), not {found}")
+
+
 @lru_cache(maxsize=4096)
 def log_once(message: str) -> None:
-    """At level DEBUG, the first time."""
+    """At level DEBUG, the first time; to be called only if `logger` is enabled for it, or the first time is lost."""
     logger.debug(message)
+
+
+def _gemv_makes(m: int, output: str) -> bool:
+    return output == "sums" and m <= LARGEST_ROWS
+
+
+def _computes(backend: str, capability: tuple[int, int] | None, m: int, output: str) -> bool:
+    return backend in BACKENDS and compiles(backend, capability) and (backend != "gemv" or _gemv_makes(m, output))
 
 
 def _choose(a: PackedTensor, b: PackedTensor, backend: str | None, output: Literal["sums", "bits"]) -> tuple[str, str]:
     """The backend, asked for, measured or selected, and its tile, "" for any; ValueError if it cannot compute this."""
     on_gpu = a.device.type == "cuda"
+    capability = capability_of(a.device) if on_gpu else None
     given = backend or (os.environ.get(OVERRIDE) if on_gpu else None)
     tile = ""
     if given:
         chosen, why = given, "argument" if backend else OVERRIDE
     elif on_gpu:
         found = measured(a.device, "gemm", output, a.rows, b.rows, a.count)
-        if found is not None and found.backend in BACKENDS and (found.backend, output) != ("gemv", "bits"):
+        if found is not None and _computes(found.backend, capability, a.rows, output):
             chosen, tile, why = found.backend, found.tile, "measured"
         else:
-            capability = capability_of(a.device)
             chosen, why = select("gemm", capability, a.rows, b.rows, a.count, output), f"selected for {capability}"
     else:
         chosen, why = "oracle", "on the host"
-    log_once(f"gemm {a.rows} x {b.rows} x {a.count} to {output}: {chosen}{tile and f' {tile}'} ({why})")
+    if logger.isEnabledFor(logging.DEBUG):
+        log_once(f"gemm {a.rows} x {b.rows} x {a.count} to {output}: {chosen}{tile and f' {tile}'} ({why})")
     if chosen not in BACKENDS:
         raise ValueError(f"no backend {chosen!r} ({why}): choose one of {', '.join(BACKENDS)}")
-    if chosen == "gemv" and (output == "bits" or a.rows > LARGEST_ROWS):
+    if chosen == "gemv" and not _gemv_makes(a.rows, output):
         raise ValueError(f"gemv makes sums of at most {LARGEST_ROWS} rows only ({why})")
     if not on_gpu and chosen != "oracle" and (chosen == "tensor_core" or not knobs.runtime.interpret):
         raise ValueError(f"{chosen} needs its operands on a GPU, not on {a.device}")
+    if on_gpu:
+        check_compiles(chosen, capability, why)
     return chosen, tile
 
 
