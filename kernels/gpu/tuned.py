@@ -2,8 +2,8 @@
 
 `autotune` writes such a table on the GPU it is for; `dispatch` and `conv` look a shape up before they fall back on
 rules. Which table counts: the file that the environment variable BNNHW_GPU_TABLE names, else ``tables/<GPU's
-name>.json`` beside this module, else none. Every back end gives the same integers, so a table of another GPU, or an old
-one, costs time only.
+name>.json`` beside this module, else none. Every back end gives the same integers, and one that the GPU lacks is passed
+over, so a table of another GPU, or an old one, costs time only.
 
 The file is JSON: ``{"format": 1, "gpu": name, "versions": {...}, "choices": {"gemm bits 4096 4096 1024": {"backend":
 "tensor_core", "tile": "128x256", "microseconds": 11.2}, ...}}``; sides are rounded up to powers of two.
@@ -66,7 +66,7 @@ def read(path: Path) -> Table:
     if not isinstance(given, dict) or given.get("format") != FORMAT:
         raise ValueError(f"{path}: is not a table of format {FORMAT}: write it again with `autotune`")
     try:
-        choices = {str(name): _choice(value) for name, value in given["choices"].items()}
+        choices = {str(name): _choice(name, value) for name, value in given["choices"].items()}
         return Table(str(given["gpu"]), {str(k): str(v) for k, v in given["versions"].items()}, choices)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: lacks or misnames {error}: write it again with `autotune`") from error
@@ -80,6 +80,8 @@ def write(table: Table, path: Path) -> None:
         with os.fdopen(handle, "w") as file:
             json.dump(content, file, indent=1, sort_keys=True)
             file.write("\n")
+        # Temporary files are for their owner's eyes only.
+        Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -95,8 +97,14 @@ def table_for(gpu: str, named: str | None = None) -> Table | None:
     return read(path) if path.exists() else None
 
 
-def _choice(value: Mapping[str, Any]) -> Choice:
-    choice = Choice(str(value["backend"]), str(value["tile"]), float(value["microseconds"]))
-    if choice.tile and not re.fullmatch(r"\d+x\d+", choice.tile):
-        raise ValueError(f"tile {choice.tile!r}")
-    return choice
+def _choice(name: str, value: Mapping[str, Any]) -> Choice:
+    backend, tile, microseconds = value["backend"], value["tile"], float(value["microseconds"])
+    if not isinstance(backend, str):
+        raise ValueError(f"back end {backend!r}")
+    if not isinstance(tile, str) or (tile and not re.fullmatch(r"\d+x\d+", tile)):
+        raise ValueError(f"tile {tile!r}")
+    # Under a name that `key` does not make, a choice would never be found.
+    shape = re.fullmatch(r"(\w+) (\w+) ([1-9]\d*) ([1-9]\d*) ([1-9]\d*)", name)
+    if shape is None or key(shape[1], shape[2], int(shape[3]), int(shape[4]), int(shape[5])) != name:
+        raise ValueError(f"shape {name!r}")
+    return Choice(backend, tile, microseconds)

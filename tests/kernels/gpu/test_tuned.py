@@ -2,6 +2,7 @@
 never lets a candidate win that is wrong."""
 
 import json
+import stat
 
 import pytest
 
@@ -21,6 +22,8 @@ def test_a_table_survives_the_file(tmp_path):
     write(TABLE, path)
     assert read(path) == TABLE
     assert [p.name for p in tmp_path.iterdir()] == ["table.json"]
+    # Not only whoever measured may read it.
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_shapes_are_rounded_up():
@@ -39,6 +42,10 @@ def test_shapes_are_rounded_up():
         ('{"format": 1, "gpu": "x", "versions": {}, "choices": {"a": {"backend": "b"}}}', "lacks or misnames 'tile'"),
         (json.dumps({"format": 1, "gpu": "x", "versions": {}, "choices": {"a": {"backend": "b", "tile": "big",
          "microseconds": 1}}}), "lacks or misnames tile 'big'"),
+        (json.dumps({"format": 1, "gpu": "x", "versions": {}, "choices": {"a": {"backend": None, "tile": "",
+         "microseconds": 1}}}), "lacks or misnames back end None"),
+        (json.dumps({"format": 1, "gpu": "x", "versions": {}, "choices": {"gemm bits 4096 4000 1": {"backend": "int8",
+         "tile": "", "microseconds": 1}}}), "lacks or misnames shape 'gemm bits 4096 4000 1'"),
     ],
 )  # fmt: skip
 def test_malformed_tables_are_refused(tmp_path, text, message):
@@ -84,3 +91,42 @@ def test_the_fastest_that_is_right_wins():
     assert chosen == Choice("right", "8x8", 2.0)
     assert [str(one) for one in failed] == ["gemm: wrong 8x8 is wrong at [1, 0]: 7, not 3"]
     assert best("gemm", expected, candidates[2:], lambda run: 1.0)[0] is None
+
+
+def test_what_the_last_candidate_left_does_not_help_the_next():
+    expected = torch.arange(6, dtype=torch.int32).reshape(2, 3)
+    out = torch.empty_like(expected)
+    candidates = [
+        Candidate("right", "", lambda: out.copy_(expected), out=out),
+        Candidate("half", "", lambda: out[0].copy_(expected[0]), lambda row: out, out),
+        Candidate("nothing", "", lambda: torch.empty(2, 3, dtype=torch.int32)),
+    ]
+    chosen, failed = best("gemm", expected, candidates, lambda run: 1.0)
+    assert chosen is not None
+    assert chosen.backend == "right"
+    assert [str(one) for one in failed] == [
+        f"gemm: half is wrong at [1, 0]: {-(2**31)}, not 3",
+        f"gemm: nothing is wrong at [0, 0]: {2**31 - 1}, not 0",
+    ]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_candidate_that_fails_is_named_and_the_others_go_on():
+    expected = torch.zeros(2, 3, dtype=torch.int32)
+
+    def fail() -> None:
+        raise RuntimeError("out of resource: shared memory\nRequired: 1")
+
+    candidates = [
+        Candidate("large", "8x8", fail),
+        Candidate("narrow", "", lambda: expected[:, :2]),
+        Candidate("long", "", lambda: expected.long()),
+        Candidate("right", "", expected.clone),
+    ]
+    chosen, failed = best("gemm", expected, candidates, lambda run: 1.0)
+    assert chosen == Choice("right", "", 1.0)
+    assert [str(one) for one in failed] == [
+        "gemm: large 8x8 cannot run: RuntimeError: out of resource: shared memory",
+        "gemm: narrow makes torch.int32 [2, 2], not torch.int32 [2, 3]",
+        "gemm: long makes torch.int64 [2, 3], not torch.int32 [2, 3]",
+    ]
