@@ -26,7 +26,7 @@ from bnnhw.kernels.gpu.conv_window import Padding
 from bnnhw.kernels.gpu.max_pool import max_pool, max_pool_oracle
 from bnnhw.kernels.gpu.packed_images import PackedImages, channel_words, empty_images
 from bnnhw.kernels.gpu.position_thresholds import PositionThresholds, position_thresholds
-from bnnhw.kernels.gpu.quantize_pack import quantize_pack, quantize_pack_oracle, repeat_for_levels
+from bnnhw.kernels.gpu.quantize_pack import bits_a_pixel, quantize_pack, quantize_pack_oracle, repeat_for_levels
 from bnnhw.kernels.gpu.scores_argmax import OutputLayer, scores_argmax, scores_argmax_oracle
 from bnnhw.kernels.gpu.ternary_filters import TernaryFilters, ternary_filters
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer, Shape
@@ -84,19 +84,21 @@ class GpuProgram:
         return self.thresholds.device
 
     def __call__(self, pixels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        return _on_host(self._of(pixels).scores)
+        count, made = self._of(pixels)
+        return _on_host(made.scores)[:count]
 
     def predict(self, pixels: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Classes int64[N]: the arg max of the scores, the lowest index on a tie."""
-        return _on_host(self._of(pixels).classes)
+        count, made = self._of(pixels)
+        return _on_host(made.classes)[:count]
 
     def trace(self, pixels: npt.ArrayLike) -> Trace:
         """Run all pixels and keep every layer's result."""
-        made = self._of(pixels)
+        count, made = self._of(pixels)
         channels, height, width = self.shapes[0]
-        first, *hidden = (bits.unpack() for bits in made.bits)
-        levels = first.reshape(-1, channels, self.quantizer.levels, height, width).sum(axis=2, dtype=np.int64)
-        return Trace(levels, tuple(hidden), _on_host(made.scores))
+        first, *hidden = (bits.unpack()[:count] for bits in made.bits)
+        levels = first.reshape(count, channels, self.quantizer.levels, height, width).sum(axis=2, dtype=np.int64)
+        return Trace(levels, tuple(hidden), _on_host(made.scores)[:count])
 
     def buffers(self, count: int) -> Buffers:
         """For ``count`` images; `run` overwrites all of them."""
@@ -115,6 +117,15 @@ class GpuProgram:
 
         The pixels' range is not looked at. ValueError if pixels or buffers do not fit.
         """
+        shape = (len(to.classes), *self.shapes[0])
+        if tuple(pixels.shape) != shape:
+            raise ValueError(f"the buffers are for pixels {list(shape)}, not {list(pixels.shape)}")
+        # Kernels are launched on the current GPU, which need not be the one that their operands are on.
+        with torch.cuda.device_of(self.thresholds):
+            self._run(pixels, to)
+        return to
+
+    def _run(self, pixels: torch.Tensor, to: Buffers) -> None:
         oracles = self.device.type == "cpu" and not knobs.runtime.interpret
         backend = self.backend or ("popcount" if self.device.type == "cpu" and not oracles else None)
         if oracles:
@@ -134,7 +145,6 @@ class GpuProgram:
             to.classes.copy_(classes)
         else:
             scores_argmax(to.bits[-1], self.output, (to.scores, to.classes))
-        return to
 
     def graph(self, count: int, dtype: torch.dtype = torch.uint8) -> GraphedProgram:
         """All launches for ``count`` images of ``dtype``, recorded; needs a CUDA device, ValueError without."""
@@ -149,24 +159,32 @@ class GpuProgram:
             self.run(pixels, buffers)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         recorded = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recorded):
+        # torch's own stream for recording is on whichever GPU was current when it was first needed.
+        with torch.cuda.device(self.device), torch.cuda.graph(recorded, stream=stream):
             self.run(pixels, buffers)
-        return GraphedProgram(recorded, pixels, buffers)
+        return GraphedProgram(recorded, pixels, buffers, self)
 
-    def _of(self, pixels: npt.ArrayLike) -> Buffers:
+    def _of(self, pixels: npt.ArrayLike) -> tuple[int, Buffers]:
+        """How many images, and what they make; kernels take one or more, so in place of none there is one of zeros."""
         checked = check_pixels(self.quantizer, pixels)
-        given = np.ascontiguousarray(checked, np.uint8 if checked.dtype == np.uint8 else np.int32)
-        return self.run(torch.from_numpy(given).to(self.device), self.buffers(len(given)))
+        some = checked if len(checked) else np.zeros((1, *self.shapes[0]), np.uint8)
+        # torch takes no array that cannot be written to.
+        given = np.require(some, np.uint8 if some.dtype == np.uint8 else np.int32, ["C", "W"])
+        return len(checked), self.run(torch.from_numpy(given).to(self.device), self.buffers(len(given)))
 
 
 @dataclass(frozen=True, eq=False)
 class GraphedProgram:
     """A program for a fixed number of images: fill ``pixels``, call, read ``buffers``, which the next call
-    overwrites."""
+    overwrites.
+
+    What is recorded are addresses: ``program`` is there to keep weights and thresholds where they are.
+    """
 
     recorded: torch.cuda.CUDAGraph
     pixels: torch.Tensor
     buffers: Buffers
+    program: GpuProgram
 
     def __call__(self) -> Buffers:
         self.recorded.replay()
@@ -177,8 +195,9 @@ def compile_gpu(model: IntegerModel, device: torch.device | str = "cuda", backen
     """Bring every constant of ``model`` into the kernels' layout on ``device``.
 
     backend: of the convolutions, as in `bnnhw.kernels.gpu.conv`; None chooses by GPU and shape. ValueError for a model
-    with more bits a pixel or classes than the kernels take.
+    with more bits a pixel, inputs of an output or classes than the kernels take.
     """
+    bits_a_pixel(model.quantizer.shape[0], model.quantizer.levels)
     target = torch.device(device)
     steps: list[Step] = []
     levels = model.quantizer.levels

@@ -44,7 +44,7 @@ def max_pool_kernel(
     all_ones = tl.full([WORDS], -1, tl.int32)
     for y in range(0, kernel_h):
         for x in range(0, kernel_w):
-            bits = tl.load(corner + (y * width + x) * words, mask=inside, other=0)
+            bits = tl.load(corner + (tl.cast(y, tl.int64) * width + x) * words, mask=inside, other=0)
             any_one |= bits
             all_ones &= bits
     joined = tl.load(conjunctive + word, mask=inside, other=0)
@@ -58,8 +58,8 @@ def max_pool(
     conjunctive: torch.Tensor,
     out: PackedImages | None = None,
 ) -> PackedImages:
-    """Pooled images, in ``out`` if given. conjunctive: int32 words [ceil(C / 32)], ones where channels are joined by
-    AND.
+    """Pooled images, in ``out`` if given. conjunctive: contiguous int32 words [ceil(C / 32)], ones where channels
+    are joined by AND.
 
     ValueError if the window, the words or ``out`` do not fit.
     """
@@ -108,10 +108,11 @@ def _check(
 ) -> tuple[int, int]:
     """Height and width of what is made."""
     words = images.words.shape[-1]
-    if conjunctive.dtype != torch.int32 or tuple(conjunctive.shape) != (words,) or conjunctive.device != images.device:
+    fits = tuple(conjunctive.shape) == (words,) and conjunctive.is_contiguous()
+    if conjunctive.dtype != torch.int32 or not fits or conjunctive.device != images.device:
         raise ValueError(
-            f"the directions must be int32 words [{words}] on {images.device}, not {conjunctive.dtype} "
-            f"{tuple(conjunctive.shape)} on {conjunctive.device}"
+            f"the directions must be contiguous int32 words [{words}] on {images.device}, not {conjunctive.dtype} "
+            f"{tuple(conjunctive.shape)}, strides {conjunctive.stride()} on {conjunctive.device}"
         )
     if min(*kernel, *stride) < 1 or kernel[0] > images.height or kernel[1] > images.width:
         raise ValueError(f"a window {kernel} with stride {stride} does not fit images {images.height}x{images.width}")

@@ -50,7 +50,7 @@ def quantize_pack_kernel(
     row = index // width % height
     column = index % width
     first = pixels + (image.to(tl.int64) * channels * height + row) * width + column
-    limit_of_pixel = thresholds + row * row_stride + column * column_stride
+    limit_of_pixel = thresholds + row.to(tl.int64) * row_stride + column.to(tl.int64) * column_stride
     made = tl.zeros([PIXELS], tl.int32)
     # Some bits at a time: each takes two addresses.
     for start in range(0, BITS, CHUNK):
@@ -60,7 +60,7 @@ def quantize_pack_kernel(
         inside = (index < count)[None, :] & (bit < channels * levels)[:, None]
         plane = channel.to(tl.int64) * height * width
         pixel = tl.load(first[None, :] + plane[:, None], mask=inside, other=0)
-        limit = bit % levels * level_stride + channel * channel_stride
+        limit = (bit % levels).to(tl.int64) * level_stride + channel.to(tl.int64) * channel_stride
         limits = tl.load(limit_of_pixel[None, :] + limit[:, None], mask=inside, other=0)
         reached = (inside & (pixel.to(tl.int32) >= limits)).to(tl.int32) << in_word[:, None]
         made |= tl.sum(reached, axis=0)
@@ -101,6 +101,13 @@ def quantize_pack(pixels: torch.Tensor, thresholds: torch.Tensor, out: PackedIma
     return bits
 
 
+def bits_a_pixel(channels: int, levels: int) -> int:
+    """How many bits ``levels`` thresholds make of a pixel; ValueError beyond MOST_CHANNELS."""
+    if channels * levels > MOST_CHANNELS:
+        raise ValueError(f"{levels} levels of {channels} channels are more than {MOST_CHANNELS} bits a pixel")
+    return channels * levels
+
+
 def repeat_for_levels(weights: npt.NDArray[np.int8], levels: int) -> npt.NDArray[np.int8]:
     """Weights [outputs, C * levels, h, w] on bits that sum what weights [outputs, C, h, w] do on levels."""
     return np.repeat(weights, levels, axis=1)
@@ -128,9 +135,7 @@ def _check(pixels: torch.Tensor, thresholds: torch.Tensor) -> int:
             f"thresholds must be int32 [levels, c, h, w] that fit pixels {tuple(pixels.shape)} on {pixels.device}, not "
             f"{thresholds.dtype} {tuple(t)} on {thresholds.device}"
         )
-    channels = pixels.shape[1] * t[0]
-    if channels > MOST_CHANNELS:
-        raise ValueError(f"{t[0]} levels of {pixels.shape[1]} channels are more than {MOST_CHANNELS} bits a pixel")
+    bits = bits_a_pixel(pixels.shape[1], t[0])
     if pixels.numel() // pixels.shape[1] > 2**31 - 1:
         raise ValueError("more than 2**31 - 1 pixels in one call: split them")
-    return int(channels)
+    return bits

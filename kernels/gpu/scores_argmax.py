@@ -26,7 +26,8 @@ ELEMENTS = 2048
 
 @dataclass(frozen=True, eq=False)
 class OutputLayer:
-    """filters: a kernel as large as the images. bias: int32[classes]. Scores must fit int32 on every input."""
+    """filters: a kernel as large as the images. bias: contiguous int32[classes]. Scores must fit int32 on every
+    input."""
 
     filters: TernaryFilters
     bias: torch.Tensor
@@ -36,8 +37,11 @@ class OutputLayer:
         classes = self.filters.outputs
         if classes > MOST_CLASSES:
             raise ValueError(f"the output layer has at most {MOST_CLASSES} classes, not {classes}")
-        if self.bias.dtype != torch.int32 or tuple(self.bias.shape) != (classes,):
-            raise ValueError(f"the bias must be int32 [{classes}], not {self.bias.dtype} {tuple(self.bias.shape)}")
+        b = self.bias
+        if b.dtype != torch.int32 or tuple(b.shape) != (classes,) or not b.is_contiguous():
+            raise ValueError(
+                f"the bias must be contiguous int32 [{classes}], not {b.dtype} {tuple(b.shape)}, strides {b.stride()}"
+            )
         if not 0 <= self.shift < 31:
             raise ValueError(f"the shift must be 0 to 30, not {self.shift}")
 
@@ -104,8 +108,13 @@ def scores_argmax(
         scores, winners = out
         fits = tuple(scores.shape) == (images.count, classes) and tuple(winners.shape) == (images.count,)
         whole = scores.is_contiguous() and winners.is_contiguous()
-        if not fits or not whole or scores.dtype != torch.int64 or winners.dtype != torch.int64:
-            raise ValueError(f"scores and classes must be contiguous int64 [{images.count}, {classes}] and [N]")
+        there = scores.device == winners.device == images.device
+        if not fits or not whole or not there or scores.dtype != torch.int64 or winners.dtype != torch.int64:
+            raise ValueError(
+                f"scores and classes must be contiguous int64 [{images.count}, {classes}] and [{images.count}] on "
+                f"{images.device}, not {scores.dtype} {tuple(scores.shape)} on {scores.device} and {winners.dtype} "
+                f"{tuple(winners.shape)} on {winners.device}"
+            )
     columns = triton.next_power_of_2(classes)
     rows = max(1, min(32, ELEMENTS // columns))
     scores_argmax_kernel[(triton.cdiv(images.count, rows),)](

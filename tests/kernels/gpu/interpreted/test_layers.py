@@ -1,5 +1,7 @@
 """Quantizing, pooling, scores and batch-norm statistics equal their oracles in Triton's interpreter."""
 
+from tempfile import TemporaryFile
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,14 @@ from hypothesis import strategies as st
 from bnnhw.kernels.gpu.batch_norm_statistics import batch_norm_statistics, batch_norm_statistics_oracle
 from bnnhw.kernels.gpu.conv_oracle import conv_oracle
 from bnnhw.kernels.gpu.conv_window import Padding
-from bnnhw.kernels.gpu.max_pool import max_pool, max_pool_oracle
+from bnnhw.kernels.gpu.max_pool import max_pool, max_pool_kernel, max_pool_oracle
 from bnnhw.kernels.gpu.packed_images import channel_words, pack_images
-from bnnhw.kernels.gpu.quantize_pack import quantize_pack, quantize_pack_oracle, repeat_for_levels
+from bnnhw.kernels.gpu.quantize_pack import (
+    quantize_pack,
+    quantize_pack_kernel,
+    quantize_pack_oracle,
+    repeat_for_levels,
+)
 from bnnhw.kernels.gpu.scores_argmax import OutputLayer, scores_argmax, scores_argmax_oracle
 from bnnhw.kernels.gpu.ternary_filters import ternary_filters
 
@@ -85,6 +92,42 @@ def test_batch_norm_statistics(rows, columns, seed):
     ]
 
 
+def far(elements: int) -> torch.Tensor:
+    """int32 zeros of a file without content, in the middle of as many, so that a wrong address is one of them."""
+    with TemporaryFile() as file:
+        return torch.from_numpy(np.memmap(file, np.int32, "w+", shape=3 * elements))[elements : 2 * elements]
+
+
+def test_thresholds_past_2_31():
+    """The first 100 pixels of one large image, of whose 32 levels the last half are that far away."""
+    height, width, levels = 2**13, 2**14, 32
+    thresholds = far(levels * height * width).view(levels, height * width)
+    pixels = torch.zeros(height * width, dtype=torch.uint8)
+    near = torch.from_numpy(np.random.default_rng(1).integers(0, 4, (levels, 100)).astype(np.int32))
+    thresholds[:, :100], pixels[:100] = near, 2
+    out = torch.zeros(128, dtype=torch.int32)
+    sides = 100, 1, height, width, levels, 1
+    quantize_pack_kernel[(1,)](
+        *(pixels, thresholds, out, *sides, height * width, 0, width, 1), PIXELS=128, BITS=32, CHUNK=8
+    )
+    expected = ((near <= 2).long() << torch.arange(32)[:, None]).sum(0).to(torch.int32)
+    assert torch.equal(out[:100], expected)
+    assert not out[100:].any()
+
+
+def test_pooling_past_2_31():
+    """Windows whose third row is that far away."""
+    width = 2**30
+    images = far(3 * width).view(3, width)
+    below = torch.from_numpy(np.random.default_rng(2).integers(-(2**31), 2**31, 100).astype(np.int32))
+    images[2, :100] = below
+    out = torch.zeros(256, dtype=torch.int32)
+    sides = 100, 3, width, 1, 1, width
+    max_pool_kernel[(1,)](images, torch.zeros(1, dtype=torch.int32), out, *sides, 3, 1, 1, 1, WORDS=256)
+    assert torch.equal(out[:100], below)
+    assert not out[100:].any()
+
+
 def test_what_does_not_fit_is_refused():
     images = pack_images(np.zeros((1, 3, 4, 4), bool))
     directions = torch.zeros(1, dtype=torch.int32)
@@ -92,6 +135,8 @@ def test_what_does_not_fit_is_refused():
         max_pool(images, (5, 1), (1, 1), directions)
     with pytest.raises(ValueError, match=r"int32 words \[1\]"):
         max_pool(images, (2, 2), (1, 1), directions[:0])
+    with pytest.raises(ValueError, match=r"contiguous int32 words \[2\].*strides \(2,\)"):
+        max_pool(pack_images(np.zeros((1, 33, 4, 4), bool)), (2, 2), (1, 1), torch.zeros(4, dtype=torch.int32)[::2])
     with pytest.raises(ValueError, match="4100 levels of 1 channels"):
         quantize_pack(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.zeros(4100, 1, 1, 1, dtype=torch.int32))
     with pytest.raises(ValueError, match="fit pixels"):
@@ -103,5 +148,11 @@ def test_what_does_not_fit_is_refused():
         )
     with pytest.raises(ValueError, match=r"int32 \[4\]"):
         OutputLayer(filters, torch.zeros(5, dtype=torch.int32), 0)
+    with pytest.raises(ValueError, match=r"contiguous int32 \[4\].*strides \(2,\)"):
+        OutputLayer(filters, torch.zeros(8, dtype=torch.int32)[::2], 0)
+    layer = OutputLayer(filters, torch.zeros(4, dtype=torch.int32), 0)
+    out = torch.zeros(1, 4, dtype=torch.int64, device="meta"), torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"int64 \[1, 4\] and \[1\] on cpu"):
+        scores_argmax(images, layer, out)
     with pytest.raises(ValueError, match="unit stride"):
         batch_norm_statistics(torch.zeros(4, 4, dtype=torch.int32).t()[::2])
