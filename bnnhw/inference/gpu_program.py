@@ -121,7 +121,7 @@ class GpuProgram:
         if tuple(pixels.shape) != shape:
             raise ValueError(f"the buffers are for pixels {list(shape)}, not {list(pixels.shape)}")
         # Kernels are launched on the current GPU, which need not be the one that their operands are on.
-        with torch.cuda.device_of(self.thresholds):
+        with torch.cuda.device_of(self.thresholds):  # type: ignore[no-untyped-call]
             self._run(pixels, to)
         return to
 
