@@ -16,14 +16,26 @@ from bnnhw.kernels.thresholds import Thresholds, thresholds_oracle
 from bnnhw.kernels.weights import TernaryWeights
 
 FEWEST_ROWS_FOR_DIGITS = 32
+CACHE_LINE = 64
+FEWEST_SUMS_TO_ALIGN = 1 << 14
 
 
 def ternary_dense(activations: PackedBits, weights: TernaryWeights, threads: int = 1) -> npt.NDArray[np.int32]:
     """Sums int32[N, outputs] of activations [N] of ``weights.inputs`` bits; ValueError if they do not fit."""
     images = images_of(activations, weights.inputs, "activations")
-    sums = np.empty((images, weights.outputs), np.int32)
+    sums = _aligned_empty(images, weights.outputs)
     _run(activations, images, weights, sums, None, None, threads)
     return sums
+
+
+def _aligned_empty(images: int, outputs: int) -> npt.NDArray[np.int32]:
+    """Rows that begin with a cache line where they can: vectors that reach over two take a tenth longer to write."""
+    count = images * outputs
+    if count < FEWEST_SUMS_TO_ALIGN:
+        return np.empty((images, outputs), np.int32)
+    memory = np.empty(count + CACHE_LINE // 4, np.int32)
+    skipped = -memory.__array_interface__["data"][0] % CACHE_LINE // 4
+    return memory[skipped : skipped + count].reshape(images, outputs)
 
 
 def _run(

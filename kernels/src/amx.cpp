@@ -26,19 +26,11 @@ struct alignas(64) TileConfiguration {
 // Static, because GCC takes the instruction to read eight bytes only and would not fill in the rest of a local one.
 constexpr TileConfiguration configuration;
 
-BNNHW_AMX void begin(const TileSums& sums) {
-  if (!sums.add) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    return;
-  }
-  const std::size_t row_bytes = sums.stride * sizeof(std::int32_t);
-  _tile_loadd(0, sums.tiles[0], row_bytes);
-  _tile_loadd(1, sums.tiles[1], row_bytes);
-  _tile_loadd(2, sums.tiles[2], row_bytes);
-  _tile_loadd(3, sums.tiles[3], row_bytes);
+BNNHW_AMX void begin() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
 }
 
 BNNHW_AMX void store(const TileSums& sums) {
@@ -50,10 +42,10 @@ BNNHW_AMX void store(const TileSums& sums) {
 }
 
 BNNHW_AMX void multiply_2x2(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, const Steps& steps, const TileSums& sums) {
-  begin(sums);
+                            const TileWeights& weights, const TileSums& sums) {
+  begin();
   for (std::size_t line = 0; line < weights.lines(); ++line) {
-    for (std::size_t step = steps.first; step < steps.end; ++step) {
+    for (std::size_t step = 0; step < weights.steps(); ++step) {
       const std::size_t tile = (line * weights.steps() + step) * kTileSize;
       const std::size_t at = line * pitch.line + step * kTileBytes;
       _tile_loadd(4, rows[0].begin + at, pitch.row);
@@ -70,10 +62,10 @@ BNNHW_AMX void multiply_2x2(const TileRows* rows, const Pitch& pitch, const std:
 }
 
 BNNHW_AMX void multiply_4x1(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, const Steps& steps, const TileSums& sums) {
-  begin(sums);
+                            const TileWeights& weights, const TileSums& sums) {
+  begin();
   for (std::size_t line = 0; line < weights.lines(); ++line) {
-    for (std::size_t step = steps.first; step < steps.end; ++step) {
+    for (std::size_t step = 0; step < weights.steps(); ++step) {
       const std::size_t tile = (line * weights.steps() + step) * kTileSize;
       const std::size_t at = line * pitch.line + step * kTileBytes;
       _tile_loadd(6, columns[0] + tile, kTileBytes);
@@ -91,10 +83,10 @@ BNNHW_AMX void multiply_4x1(const TileRows* rows, const Pitch& pitch, const std:
 }
 
 BNNHW_AMX void multiply_1x4(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, const Steps& steps, const TileSums& sums) {
-  begin(sums);
+                            const TileWeights& weights, const TileSums& sums) {
+  begin();
   for (std::size_t line = 0; line < weights.lines(); ++line) {
-    for (std::size_t step = steps.first; step < steps.end; ++step) {
+    for (std::size_t step = 0; step < weights.steps(); ++step) {
       const std::size_t tile = (line * weights.steps() + step) * kTileSize;
       _tile_loadd(4, rows[0].begin + line * pitch.line + step * kTileBytes, pitch.row);
       _tile_loadd(5, columns[0] + tile, kTileBytes);

@@ -57,8 +57,7 @@ void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t imag
 void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images, const DigitWeights& weights,
                       std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
                       std::optional<Limits> limits, std::size_t threads) {
-  const TileUnit* const unit = selected_instruction_set().tiles;
-  if (unit == nullptr) throw std::invalid_argument("the instruction set does not multiply bytes");
+  if (amx_unit() == nullptr) throw std::invalid_argument("this processor has no matrix unit for digits");
   const std::size_t words = words_for(weights.inputs());
   const std::size_t outputs = weights.outputs();
   require_size(activations, images * words, "activations");
@@ -68,7 +67,7 @@ void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images
     const Result& r = bound.result;
     const TileResult part{r.sums == nullptr ? nullptr : r.sums + begin * outputs, nullptr,
                           r.bits == nullptr ? nullptr : r.bits + begin * words_for(outputs), r.thresholds};
-    digit_dense(*unit, activations.data() + begin * words, end - begin, weights, part);
+    digit_dense(activations.data() + begin * words, end - begin, weights, part);
   });
 }
 

@@ -136,10 +136,10 @@ BNNHW_AVX512 void multiply_block(const TileUnit& unit, std::size_t first_row, st
     for (std::size_t i = 0; i < 4; ++i) {
       in_place.tiles[i] = result.sums + rows[i / width].row * outputs + (first_column + i % width) * kTileOutputs;
     }
-    multiply(rows, pitch, columns, weights, {0, weights.steps()}, in_place);
+    multiply(rows, pitch, columns, weights, in_place);
     return;
   }
-  multiply(rows, pitch, columns, weights, {0, weights.steps()},
+  multiply(rows, pitch, columns, weights,
            {{sums, sums + tile_sums, sums + 2 * tile_sums, sums + 3 * tile_sums}, kTileOutputs});
   for (std::size_t r = 0; r < height && first_row + r < row_end; ++r) {
     for (std::size_t c = 0; c < width && first_column + c < weights.columns(); ++c) {

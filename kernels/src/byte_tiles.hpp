@@ -63,20 +63,14 @@ struct Pitch {
 // What multiplies: blocks of four tiles of sums, 2 x 2 because that needs the fewest loads, 4 x 1 and 1 x 4 for what is
 // left over. rows and columns: as many of each as the block has. Leaves the sums of four tiles, row tiles first, each
 // int32[16][16] with rows `sums.stride` apart; rows beyond a tile's count may hold anything. Bytes read beyond a line's
-// inputs may too: they meet zero weights. Only the tiles `steps` of each line are multiplied, and with `add` the sums
-// that are there already grow by them.
+// inputs may too: they meet zero weights.
 struct TileSums {
   std::int32_t* tiles[4];
   std::size_t stride;
-  bool add = false;
-};
-struct Steps {
-  std::size_t first;
-  std::size_t end;
 };
 struct TileUnit {
   using Multiply = void (*)(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                            const TileWeights& weights, const Steps& steps, const TileSums& sums);
+                            const TileWeights& weights, const TileSums& sums);
   Multiply multiply_2x2, multiply_4x1, multiply_1x4;
   // Called by a thread before and after it multiplies.
   void (*begin)();

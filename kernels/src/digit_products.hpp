@@ -50,7 +50,8 @@ class DigitWeights {
 };
 
 // activations: uint64[images][words_for(weights.inputs())]; the result has a row for each image, as sums or bits.
-void digit_dense(const TileUnit& unit, const std::uint64_t* activations, std::size_t images,
-                 const DigitWeights& weights, const TileResult& result);
+// Only where amx_unit() is one.
+void digit_dense(const std::uint64_t* activations, std::size_t images, const DigitWeights& weights,
+                 const TileResult& result);
 
 }  // namespace bnnhw::kernels

@@ -19,20 +19,18 @@ namespace {
 // `height` rows from `begin` on by `width` columns, which are the tiles' rows from first_row on.
 template <std::size_t height, std::size_t width>
 BNNHW_VNNI_INLINE void multiply_rows(const std::uint8_t* begin, const Pitch& pitch, const std::int8_t* const* columns,
-                                     const TileWeights& weights, const Steps& steps, const TileSums& sums,
-                                     std::int32_t* const* tiles, std::size_t first_row) {
+                                     const TileWeights& weights, const TileSums& sums, std::int32_t* const* tiles,
+                                     std::size_t first_row) {
   __m512i sum[height][width];
   for (std::size_t r = 0; r < height; ++r) {
     for (std::size_t c = 0; c < width; ++c) {
-      sum[r][c] = sums.add ? _mm512_loadu_si512(tiles[c] + (first_row + r) * sums.stride) : _mm512_setzero_si512();
+      sum[r][c] = _mm512_setzero_si512();
     }
   }
-  const std::size_t first_group = steps.first * kTileHeight;
-  const std::size_t end_group = std::min(steps.end * kTileHeight, weights.groups());
   const std::size_t line_bytes = weights.steps() * kTileSize;
   for (std::size_t line = 0; line < weights.lines(); ++line) {
     const std::uint8_t* const inputs = begin + line * pitch.line;
-    for (std::size_t group = first_group; group < end_group; ++group) {
+    for (std::size_t group = 0; group < weights.groups(); ++group) {
       __m512i weight[width];
 #pragma GCC unroll 4
       for (std::size_t c = 0; c < width; ++c) {
@@ -56,10 +54,10 @@ BNNHW_VNNI_INLINE void multiply_rows(const std::uint8_t* begin, const Pitch& pit
 // The row tiles of a block one after the other, `together` rows at a time and none far beyond a tile's count.
 template <std::size_t row_tiles, std::size_t width, std::size_t together>
 BNNHW_VNNI void multiply(const TileRows* rows, const Pitch& pitch, const std::int8_t* const* columns,
-                         const TileWeights& weights, const Steps& steps, const TileSums& sums) {
+                         const TileWeights& weights, const TileSums& sums) {
   for (std::size_t tile = 0; tile < row_tiles; ++tile) {
     for (std::size_t row = 0; row < rows[tile].count; row += together) {
-      multiply_rows<together, width>(rows[tile].begin + row * pitch.row, pitch, columns, weights, steps, sums,
+      multiply_rows<together, width>(rows[tile].begin + row * pitch.row, pitch, columns, weights, sums,
                                      sums.tiles + tile * width, row);
     }
   }
