@@ -19,13 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.hw_export import memory
-from bnnhw.hw_export.folding import Stage, stages
-from bnnhw.hw_export.top import axis_width, generate
-from bnnhw.model import IntegerModel, MaxPool, Output, digest, encode, load, reference
+from bnnhw.hw_export.folding import Plan, plan
+from bnnhw.hw_export.top import generate, lane_width
+from bnnhw.model import IntegerModel, Output, digest, encode, load, reference
 
 FORMAT = "bnnhw-hardware"
-VERSION = 1
-RTL = ("bnn_quantize.sv", "bnn_layer.sv", "bnn_pool.sv", "bnn_scores.sv")
+VERSION = 2
+RTL = (
+    "bnn_counter.sv",
+    "bnn_mvtu.sv",
+    "bnn_pack.sv",
+    "bnn_pool.sv",
+    "bnn_quantize.sv",
+    "bnn_scores.sv",
+    "bnn_window.sv",
+)
 
 
 class HardwareError(ValueError):
@@ -34,11 +42,11 @@ class HardwareError(ValueError):
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. directory: where; model_digest: for which model; stages: how each layer was folded."""
+    """What was written. directory: where; model_digest: for which model; plan: how it was folded."""
 
     directory: Path
     model_digest: str
-    stages: tuple[Stage, ...]
+    plan: Plan
 
 
 def stream_values(model: IntegerModel, pixels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint32]:
@@ -48,35 +56,35 @@ def stream_values(model: IntegerModel, pixels: npt.NDArray[np.integer]) -> npt.N
     return offset.transpose(0, 2, 3, 1).reshape(len(pixels), -1).astype(np.uint32)
 
 
-def _vectors(model: IntegerModel, pixels: npt.NDArray[np.integer]) -> dict[str, str]:
+def _vectors(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer]) -> dict[str, str]:
     """Test vectors: the input stream and the expected output stream, one beat a line."""
     scores = reference.scores(model, pixels)
     response = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
+    lane = lane_width(model)
+    beats = stream_values(model, pixels).reshape(-1, folded.values).tolist()
+    joined = [sum(value << (lane * place) for place, value in enumerate(beat)) for beat in beats]
     return {
-        "vectors/stimulus.mem": memory.text(stream_values(model, pixels).ravel().tolist(), axis_width(model)),
+        "vectors/stimulus.mem": memory.text(joined, lane * folded.values),
         "vectors/response.mem": memory.text(response.ravel().tolist(), 32),
     }
 
 
-def _contents(
-    model: IntegerModel, folded: tuple[Stage, ...], pixels: npt.NDArray[np.integer] | None
-) -> dict[str, bytes]:
+def _contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer] | None) -> dict[str, bytes]:
     texts: dict[str, str] = {name: (files("bnnhw.hw_export") / "rtl" / name).read_text() for name in RTL}
     texts["bnn_top.sv"] = generate(model, folded, digest(model))
-    quantizer = model.quantizer
-    width = quantizer.levels * (memory.pixel_width(quantizer) + 1)
-    texts["quantizer.mem"] = memory.text(memory.quantizer_words(quantizer), width)
-    for index, stage in enumerate(folded):
-        if isinstance(stage.layer, MaxPool):
+    width = memory.quantizer_word_width(folded, model.quantizer)
+    texts["quantizer.mem"] = memory.text(memory.quantizer_words(folded, model.quantizer), width)
+    for index, stage in enumerate(folded.stages):
+        if stage.counting is None:
             continue
-        planes = 2 * stage.lanes * stage.source[0]
-        texts[f"layer{index}_weights.mem"] = memory.text(memory.weight_words(stage), planes)
-        if not isinstance(stage.layer, Output):
-            entries = stage.lanes * (stage.acc_width + 1)
+        texts[f"layer{index}_weights.mem"] = memory.text(memory.weight_words(stage), 2 * stage.pe * stage.simd)
+        if isinstance(stage.layer, Output):
+            texts["bias.mem"] = memory.text(memory.bias_words(stage.layer, stage.counting), 32)
+        else:
+            entries = stage.pe * (stage.counting.width + 1)
             texts[f"layer{index}_thresholds.mem"] = memory.text(memory.threshold_words(stage), entries)
-    texts["bias.mem"] = memory.text(memory.bias_words(model.output), 32)
     if pixels is not None and len(pixels):
-        texts |= _vectors(model, pixels)
+        texts |= _vectors(model, folded, pixels)
     contents = {name: text.encode() for name, text in texts.items()}
     contents["model.bnn"] = encode(model)
     return contents
@@ -95,15 +103,18 @@ def export(
     directory = Path(directory)
     if directory.exists() and not (directory / "manifest.json").exists() and any(directory.iterdir()):
         raise HardwareError(f"{directory} is not empty and holds no export: choose another folder or empty it")
-    folded = stages(model, target_cycles)
+    folded = plan(model, target_cycles)
     contents = _contents(model, folded, images)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "model_digest": digest(model),
         "target_cycles": target_cycles,
+        "values": folded.values,
+        "lane": lane_width(model),
+        "cycles": folded.cycles,
         "stages": [
-            {"kind": type(s.layer).__name__.lower(), "lanes": s.lanes, "acc_width": s.acc_width} for s in folded
+            {"kind": type(s.layer).__name__.lower(), "pe": s.pe, "simd": s.simd, "pack": s.pack} for s in folded.stages
         ],
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())},
     }

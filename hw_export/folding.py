@@ -1,29 +1,33 @@
-"""How a layer is spread over time: LANES output channels at once, the rest in turn.
+"""How a layer is spread over time: PE neurons at once, SIMD inputs a clock (the field's names, from FINN).
 
-A layer of P output positions, T kernel taps and G = channels / LANES passes takes ``P * (G * T + 2)`` clocks after its
-frame is loaded. All layers work at the same time on successive images, so the slowest one sets the pace: a layer gets
-just enough lanes not to be slower than the target, and no weight word wider than WIDEST_WORD bits.
+A layer with P output positions, N channels and T words of C levels under its kernel takes ``P * (N / PE) * T *
+(C / SIMD)`` clocks an image, while the next image's words, one a clock at most, already come in. All layers work at the
+same time on successive images, so the slowest one sets the pace: each layer gets just enough PE and SIMD to meet the
+target. A dense layer may read several positions of its input as one word (`pack`), because a word is what SIMD divides.
+
+Umuroglu et al., "FINN: A Framework for Fast, Scalable Binarized Neural Network Inference", FPGA 2017.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
 
-import numpy as np
-
+from bnnhw.hw_export.counting import Counting, counting
 from bnnhw.model import Conv, IntegerModel, MaxPool, Output, Shape
 from bnnhw.model.layers import Hidden
 
 WIDEST_WORD = 8192
-"""Bits of one weight memory word at most (two planes of lanes x input channels), unless one lane needs more."""
+"""Bits of one weight memory word at most (two planes of PE x SIMD)."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """One layer as a hardware stage: geometry, number formats and folding.
 
-    kernel, stride, padding: (vertical, horizontal). in_width: bits of one input activation. acc_width: bits of the
-    signed accumulator, wide enough for every sum and every threshold. lanes: output channels computed at once.
+    kernel, stride, padding: (vertical, horizontal). highest: largest input level, of `width` bits. counting: what its
+    neurons count (None for pooling). pack: input positions joined to a word. pe, simd: neurons at once, inputs a clock.
     """
 
     layer: Hidden | Output
@@ -32,64 +36,137 @@ class Stage:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     padding: tuple[int, int]
-    in_width: int
-    acc_width: int
-    lanes: int
+    highest: int
+    counting: Counting | None
+    pack: int = 1
+    pe: int = 1
+    simd: int = 1
+
+    @property
+    def width(self) -> int:
+        return self.highest.bit_length()
+
+    @property
+    def channels(self) -> int:
+        """Levels of a word."""
+        return self.source[0] * self.pack
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of words that come in: a dense layer's are one row."""
+        rows, columns = self.source[1:]
+        return (1, rows * columns // self.pack) if self.whole else (rows, columns)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the one window covers all the input."""
+        return not isinstance(self.layer, (Conv, MaxPool))
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of words under the kernel."""
+        return self.grid if self.whole else self.kernel
 
     @property
     def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
+        return prod(self.window)
 
     @property
     def groups(self) -> int:
-        return self.made[0] // self.lanes
+        return 1 if self.counting is None else self.made[0] // self.pe
+
+    @property
+    def slices(self) -> int:
+        return 1 if self.counting is None else self.channels // self.simd
+
+    @property
+    def ring_rows(self) -> int:
+        """Rows of words that the window keeps: those under the kernel, and those of its next step down."""
+        if self.whole:
+            return 2
+        return max(self.kernel[0], self.stride[0]) + self.stride[0]
+
+    @property
+    def positions(self) -> int:
+        return self.made[1] * self.made[2]
 
     @property
     def cycles(self) -> int:
-        """Clocks an image takes when its input comes at a word a clock and its output is never stalled."""
-        per_position = self.taps + 1 if isinstance(self.layer, MaxPool) else self.groups * self.taps + 2
-        return self.source[1] * self.source[2] + self.made[1] * self.made[2] * per_position
+        """Clocks an image takes when words always come in time and its output is never stalled."""
+        return max(prod(self.grid), self.positions * self.groups * self.taps * self.slices)
 
 
-def _acc_width(layer: Conv | Hidden | Output, highest: int) -> int:
-    assert not isinstance(layer, MaxPool)
-    flat = layer.weights.reshape(layer.weights.shape[0], -1)
-    reach = int(np.abs(flat).sum(axis=1, dtype=np.int64).max()) * highest + 1
-    return reach.bit_length() + 1
+@dataclass(frozen=True)
+class Plan:
+    """How a network is folded. values: pixel values that come in a clock. stages: one for each layer."""
+
+    values: int
+    stages: tuple[Stage, ...]
+    beats: int
+
+    @property
+    def cycles(self) -> int:
+        """Clocks from one image to the next when nothing outside stalls: those of the slowest part."""
+        classes = self.stages[-1].made[0]
+        return max(self.beats, classes + 1, *(stage.cycles for stage in self.stages))
 
 
-def _fewest_lanes(stage: Stage, target: int) -> int:
-    """The smallest number of lanes that meets ``target`` clocks, or as near to it as the widest word allows."""
-    channels = stage.made[0]
-    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-    allowed = [n for n in divisors if n == 1 or 2 * n * stage.source[0] <= WIDEST_WORD]
-    spent = stage.made[1] * stage.made[2]
-    load = stage.source[1] * stage.source[2]
-    for lanes in allowed:
-        if load + spent * (channels // lanes * stage.taps + 2) <= target:
-            return lanes
-    return allowed[-1]
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def stages(model: IntegerModel, target_cycles: int = 4096) -> tuple[Stage, ...]:
-    """The stages of ``model``; each takes at most ``target_cycles`` clocks an image where folding allows."""
-    if target_cycles < 1:
-        raise ValueError(f"target of {target_cycles} cycles an image must be at least 1")
+def _foldings(stage: Stage) -> Iterator[Stage]:
+    """Every pack, PE and SIMD that divide the layer and keep its weight words narrow enough."""
+    positions = stage.source[1] * stage.source[2]
+    for pack in _divisors(positions) if stage.whole else [1]:
+        packed = replace(stage, pack=pack)
+        for simd in _divisors(packed.channels):
+            # A word of which more than one slice remains could be narrower.
+            if pack > 1 and simd <= packed.channels // 2 and packed.channels // simd > 1:
+                continue
+            for pe in _divisors(stage.made[0]):
+                if 2 * pe * simd <= WIDEST_WORD or pe * simd == 1:
+                    yield replace(packed, pe=pe, simd=simd)
+
+
+def _fold(stage: Stage, target: int) -> Stage:
+    """The smallest folding that meets ``target`` clocks, or the fastest there is."""
+    if stage.counting is None:
+        return stage
+    count_width = stage.counting.width
+
+    def rank(folded: Stage) -> tuple[int, int, int]:
+        late = max(0, folded.cycles - target)
+        # Each neuron at once needs an accumulator beside its SIMD inputs.
+        size = folded.pe * (folded.simd * folded.width + count_width)
+        return (late, size, folded.channels)
+
+    return min(_foldings(stage), key=rank)
+
+
+def _plain(model: IntegerModel) -> list[Stage]:
+    """The stages before anything is folded."""
     made = []
     highest = model.quantizer.levels
     for layer, source, shape in zip(model.layers, model.shapes, model.shapes[1:], strict=False):
-        width = highest.bit_length()
         if isinstance(layer, MaxPool):
-            made.append(Stage(layer, source, shape, layer.kernel, layer.stride, (0, 0), 1, 1, shape[0]))
+            made.append(Stage(layer, source, shape, layer.kernel, layer.stride, (0, 0), 1, None))
             continue
         if isinstance(layer, Conv):
-            kernel = (layer.weights.shape[2], layer.weights.shape[3])
-            stride, padding = layer.stride, layer.padding
+            kernel, stride, padding = layer.weights.shape[2:], layer.stride, layer.padding
         else:
-            kernel, stride, padding = (source[1], source[2]), (1, 1), (0, 0)
-        acc_width = max(_acc_width(layer, highest), width + 1)
-        stage = Stage(layer, source, shape, kernel, stride, padding, width, acc_width, 1)
-        lanes = _fewest_lanes(stage, target_cycles)
-        made.append(Stage(layer, source, shape, kernel, stride, padding, width, acc_width, lanes))
+            kernel, stride, padding = source[1:], (1, 1), (0, 0)
+        made.append(Stage(layer, source, shape, kernel, stride, padding, highest, counting(layer, highest)))
         highest = 1
-    return tuple(made)
+    return made
+
+
+def plan(model: IntegerModel, target_cycles: int = 4096) -> Plan:
+    """A folding of ``model`` that takes at most ``target_cycles`` clocks an image where that is possible."""
+    if target_cycles < 1:
+        raise ValueError(f"target of {target_cycles} cycles an image must be at least 1")
+    stages = tuple(_fold(stage, target_cycles) for stage in _plain(model))
+    total = prod(model.quantizer.shape)
+    choices = _divisors(stages[0].channels)
+    values = next((n for n in choices if total // n <= target_cycles), choices[-1])
+    return Plan(values, stages, total // values)

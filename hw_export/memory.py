@@ -1,7 +1,7 @@
 """Memory images for $readmemh: weights, thresholds and biases in the word order that the RTL reads.
 
 Each function returns the words as whole numbers; ``text`` writes them, one hexadecimal word a line. The layouts are
-described at the head of rtl/bnn_layer.sv, rtl/bnn_quantize.sv and rtl/bnn_scores.sv.
+described at the head of rtl/bnn_mvtu.sv, rtl/bnn_quantize.sv and rtl/bnn_scores.sv.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
-from bnnhw.hw_export.folding import Stage
-from bnnhw.model import Conv, MaxPool, Output, Quantizer
+from bnnhw.hw_export.counting import Counting
+from bnnhw.hw_export.folding import Plan, Stage
+from bnnhw.model import Output, Quantizer
 
 
 def text(words: Iterable[int], width: int) -> str:
@@ -34,51 +34,56 @@ def pixel_width(quantizer: Quantizer) -> int:
     return int(quantizer.pixel_max - quantizer.pixel_min).bit_length()
 
 
-def quantizer_places(quantizer: Quantizer) -> int:
-    """1 where all pixels share their thresholds, else the number of values of an image."""
-    return 1 if quantizer.thresholds[0].size == 1 else int(np.prod(quantizer.shape))
+def quantizer_shared(quantizer: Quantizer) -> bool:
+    """Whether all pixels have the same thresholds."""
+    return int(quantizer.thresholds[0].size) == 1
 
 
-def quantizer_words(quantizer: Quantizer) -> list[int]:
-    """One word a place: the thresholds, counted from the smallest pixel and clipped to the pixel range."""
+def quantizer_word_width(plan: Plan, quantizer: Quantizer) -> int:
+    """Bits of a quantizer word: the thresholds of one value, or of all values of a beat."""
+    own = 1 if quantizer_shared(quantizer) else plan.values
+    return own * quantizer.levels * (pixel_width(quantizer) + 1)
+
+
+def quantizer_words(plan: Plan, quantizer: Quantizer) -> list[int]:
+    """One word for all beats or one for each: thresholds, counted from the smallest pixel, clipped to the range."""
     span = quantizer.pixel_max - quantizer.pixel_min
     limits = np.clip(quantizer.thresholds.astype(np.int64) - quantizer.pixel_min, 0, span + 1)
-    if quantizer_places(quantizer) > 1:
+    if not quantizer_shared(quantizer):
         limits = np.broadcast_to(limits, (quantizer.levels, *quantizer.shape))
-    by_place = limits.transpose(2, 3, 1, 0).reshape(-1, quantizer.levels)
+    by_place = limits.transpose(2, 3, 1, 0).reshape(1 if quantizer_shared(quantizer) else plan.beats, -1)
     return [_joined(place, pixel_width(quantizer) + 1) for place in by_place.tolist()]
 
 
+def _counting(stage: Stage) -> Counting:
+    assert stage.counting is not None
+    return stage.counting
+
+
 def weight_words(stage: Stage) -> list[int]:
-    """Word (group * taps + tap): {minus, plus} planes of lanes x input channels."""
-    layer = stage.layer
-    assert not isinstance(layer, MaxPool)
-    shape = (stage.groups, stage.lanes, stage.source[0], stage.taps)
-    weights = layer.weights.reshape(shape).transpose(0, 3, 1, 2)
-    planes = np.stack([weights > 0, weights < 0], axis=2).reshape(stage.groups * stage.taps, -1)
+    """Word ((group * taps + tap) * slices + slice): {minus, plus} planes of PE x SIMD."""
+    out, in_c, simd = stage.made[0], stage.source[0], stage.simd
+    # [out, channel, position] to the order in which a neuron's inputs come: positions, in each its channels.
+    ordered = _counting(stage).weights.reshape(out, in_c, -1).transpose(0, 2, 1)
+    folded = ordered.reshape(stage.groups, stage.pe, stage.taps * stage.slices, simd).transpose(0, 2, 1, 3)
+    planes = np.stack([folded > 0, folded < 0], axis=2).reshape(stage.groups * stage.taps * stage.slices, -1)
     packed = np.packbits(planes, axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def threshold_places(stage: Stage) -> int:
     """1 where a channel has one threshold, else the number of output positions."""
-    if isinstance(stage.layer, Conv) and stage.layer.threshold.ndim == 3:
-        return stage.made[1] * stage.made[2]
-    return 1
+    return int(_counting(stage).threshold.shape[1])
 
 
 def threshold_words(stage: Stage) -> list[int]:
-    """Word (place * groups + group): lanes entries of {direction, threshold}, thresholds clipped to the reach."""
-    layer = stage.layer
-    assert not isinstance(layer, (MaxPool, Output))
-    reach = (1 << (stage.acc_width - 1)) - 1
-    limits = np.clip(layer.threshold.astype(np.int64), -reach - 1, reach)
-    by_place: npt.NDArray[np.int64] = limits.reshape(stage.made[0], -1).T
-    entries = np.where(layer.less_equal, 1 << stage.acc_width, 0) | (by_place & ((1 << stage.acc_width) - 1))
-    rows = entries.reshape(-1, stage.lanes)
-    return [_joined(row, stage.acc_width + 1) for row in rows.tolist()]
+    """Word (place * groups + group): PE entries of {inverted, threshold}."""
+    counts = _counting(stage)
+    entries = (counts.inverted.astype(np.int64) << counts.width) | counts.threshold
+    return [_joined(row, counts.width + 1) for row in entries.T.reshape(-1, stage.pe).tolist()]
 
 
-def bias_words(layer: Output) -> list[int]:
-    """One signed 32-bit word a class."""
-    return [int(b) for b in layer.bias]
+def bias_words(layer: Output, counts: Counting) -> list[int]:
+    """One signed 32-bit word a class: what a score has more than its shifted count, in 32-bit arithmetic."""
+    words = layer.bias.astype(np.int64) - (counts.bias << layer.shift)
+    return [int(b) for b in words]

@@ -1,45 +1,45 @@
-"""What the hardware is made of, counted from its stages: memories, lanes, popcount widths, clocks. No synthesis."""
+"""What the hardware is made of, counted from its stages: memories, PE, SIMD, counters, clocks. No synthesis."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnnhw.hw_export.folding import stages
-from bnnhw.hw_export.memory import pixel_width, quantizer_places, threshold_places
-from bnnhw.model import IntegerModel, MaxPool, Output
+from bnnhw.hw_export.folding import plan
+from bnnhw.hw_export.memory import quantizer_word_width, quantizer_words, threshold_places
+from bnnhw.model import IntegerModel, Output
 
 
 @dataclass(frozen=True)
 class StageResources:
-    """One stage. lanes: output channels at once. bits_per_clock: activations that enter the adders in a clock, over all
-    lanes. weight_bits, threshold_bits: of its memories (two planes a weight). frame_bits: input buffer. cycles: clocks
-    an image when its input comes at a word a clock and nothing stalls."""
+    """One stage. pe: neurons at once. simd: their inputs a clock. count_bits: of a neuron's counter. weight_bits,
+    threshold_bits: of its memories (two planes a weight). ring_bits: of the rows that its window keeps. cycles: clocks
+    an image when its input comes in time and nothing stalls."""
 
     stage: str
-    lanes: int
-    bits_per_clock: int
+    pe: int
+    simd: int
+    count_bits: int
     weight_bits: int
     threshold_bits: int
-    frame_bits: int
+    ring_bits: int
     cycles: int
 
 
 def resources(model: IntegerModel, target_cycles: int = 4096) -> tuple[StageResources, ...]:
     """One row for the quantizer and one per layer, for the folding that ``export`` chooses."""
     quantizer = model.quantizer
-    channels, height, width = quantizer.shape
-    limits = quantizer_places(quantizer) * quantizer.levels * (pixel_width(quantizer) + 1)
-    rows = [StageResources("quantizer", 1, 0, 0, limits, 0, channels * height * width)]
-    for stage in stages(model, target_cycles):
+    folded = plan(model, target_cycles)
+    limits = len(quantizer_words(folded, quantizer)) * quantizer_word_width(folded, quantizer)
+    rows = [StageResources("quantizer", folded.values, 1, 0, 0, limits, 0, folded.beats)]
+    for stage in folded.stages:
         name = type(stage.layer).__name__.lower()
-        in_c, in_h, in_w = stage.source
-        frame = in_c * in_h * in_w * stage.in_width
-        if isinstance(stage.layer, MaxPool):
-            rows.append(StageResources(name, stage.lanes, in_c, 0, 0, frame, stage.cycles))
+        ring = stage.ring_rows * stage.grid[1] * stage.channels * stage.width
+        if stage.counting is None:
+            rows.append(StageResources(name, stage.made[0], 1, 0, 0, 0, ring, stage.cycles))
             continue
+        bits, weights = stage.counting.width, 2 * stage.counting.weights.size
         thresholds = 0
         if not isinstance(stage.layer, Output):
-            thresholds = threshold_places(stage) * stage.made[0] * (stage.acc_width + 1)
-        weights = 2 * stage.layer.weights.size
-        rows.append(StageResources(name, stage.lanes, stage.lanes * in_c, weights, thresholds, frame, stage.cycles))
+            thresholds = threshold_places(stage) * stage.made[0] * (bits + 1)
+        rows.append(StageResources(name, stage.pe, stage.simd, bits, weights, thresholds, ring, stage.cycles))
     return tuple(rows)

@@ -108,11 +108,13 @@ def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Pat
     return folder / "testbench"
 
 
-def _run(binary: Path, directory: Path, values: npt.NDArray[np.uint32], beats: int, seed: int) -> npt.NDArray[np.int32]:
+def _run(
+    binary: Path, directory: Path, values: npt.NDArray[np.uint32], beats: int, manifest: dict[str, Any], seed: int
+) -> npt.NDArray[np.int32]:
     """The response int32[N, beats + 2]: beats of the output stream, latency, cycle of the last beat."""
     with tempfile.TemporaryDirectory() as scratch:
         stimulus, response = Path(scratch) / "stimulus", Path(scratch) / "response"
-        header = np.array([len(values), values.shape[1], beats], "<u4")
+        header = np.array([len(values), values.shape[1], beats, manifest["values"], manifest["lane"]], "<u4")
         stimulus.write_bytes(header.tobytes() + values.astype("<u4").tobytes())
         # Memory files are named relative to the hardware's folder.
         command = [str(binary), str(stimulus), str(response), str(seed)]
@@ -135,15 +137,20 @@ def simulate(directory: Path, pixels: npt.NDArray[np.integer], backpressure: int
         raise HardwareError("no image to simulate: give at least one")
     sources = sorted(name for name in manifest["files"] if name.endswith(".sv"))
     binary = _build(directory, sources, manifest)
-    return _compare(binary, directory, model, pixels, backpressure)
+    return _compare(binary, directory, model, manifest, pixels, backpressure)
 
 
 def _compare(
-    binary: Path, directory: Path, model: IntegerModel, pixels: npt.NDArray[np.integer], backpressure: int | None
+    binary: Path,
+    directory: Path,
+    model: IntegerModel,
+    manifest: dict[str, Any],
+    pixels: npt.NDArray[np.integer],
+    backpressure: int | None,
 ) -> Simulation:
     scores = reference.scores(model, pixels)
     expected = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
-    response = _run(binary, directory, stream_values(model, pixels), model.classes + 1, backpressure or 0)
+    response = _run(binary, directory, stream_values(model, pixels), model.classes + 1, manifest, backpressure or 0)
     wrong = np.flatnonzero((response[:, :-2] != expected).any(axis=1))
     latency, finished = response[:, -2].astype(np.int64), response[:, -1].astype(np.int64)
     interval = float((finished[-1] - finished[0]) / (len(pixels) - 1)) if len(pixels) > 1 else float(latency[0])

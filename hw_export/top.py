@@ -6,68 +6,107 @@ so back-pressure on the output stops the input without losing a beat.
 
 from __future__ import annotations
 
-from bnnhw.hw_export.folding import Stage
-from bnnhw.hw_export.memory import pixel_width, quantizer_places, threshold_places
+from dataclasses import dataclass
+
+from bnnhw.hw_export.folding import Plan, Stage
+from bnnhw.hw_export.memory import pixel_width, quantizer_shared, threshold_places
 from bnnhw.model import IntegerModel, MaxPool, Output
 
 Parameters = dict[str, int | str]
 
 
-def axis_width(model: IntegerModel) -> int:
-    """Bits of the input's TDATA: a pixel value, rounded up to whole bytes."""
+@dataclass(frozen=True)
+class Part:
+    """A module between two streams. width: bits of a word that leaves. note: what it is, for a comment."""
+
+    module: str
+    name: str
+    parameters: Parameters
+    width: int
+    note: str
+
+
+def lane_width(model: IntegerModel) -> int:
+    """Bits of the input's TDATA that a pixel value takes: rounded up to whole bytes."""
     return (pixel_width(model.quantizer) + 7) // 8 * 8
 
 
-def _instance(module: str, name: str, parameters: Parameters, ports: dict[str, str]) -> str:
-    values = ",\n".join(f"      .{key}({value})" for key, value in parameters.items())
-    wires = ",\n".join(f"      .{key}({value})" for key, value in ports.items())
-    return f"  {module} #(\n{values}\n  ) {name} (\n{wires}\n  );\n"
+def _window(index: int, stage: Stage) -> Part:
+    (rows, columns), (kernel_h, kernel_w) = stage.grid, stage.window
+    made = (1, 1) if stage.whole else stage.made[1:]
+    parameters: Parameters = {"WIDTH": stage.channels * stage.width, "IN_H": rows, "IN_W": columns}
+    parameters |= {"KERNEL_H": kernel_h, "KERNEL_W": kernel_w}
+    parameters |= {"STRIDE_H": stage.stride[0], "STRIDE_W": stage.stride[1]}
+    parameters |= {"PAD_H": stage.padding[0], "PAD_W": stage.padding[1], "OUT_H": made[0], "OUT_W": made[1]}
+    parameters |= {"PASSES": stage.groups, "ROWS": stage.ring_rows}
+    return Part("bnn_window", f"window{index}", parameters, stage.channels * stage.width, "the words under the kernel")
 
 
-def _stage_parameters(index: int, stage: Stage) -> tuple[str, Parameters]:
-    (in_c, in_h, in_w), (out_c, out_h, out_w) = stage.source, stage.made
-    common: Parameters = {"IN_H": in_h, "IN_W": in_w}
-    geometry: Parameters = {
-        "KERNEL_H": stage.kernel[0],
-        "KERNEL_W": stage.kernel[1],
-        "STRIDE_H": stage.stride[0],
-        "STRIDE_W": stage.stride[1],
-        "OUT_H": out_h,
-        "OUT_W": out_w,
-    }
+def _compute(index: int, stage: Stage) -> Part:
+    out = stage.made[0]
     if isinstance(stage.layer, MaxPool):
         mask = "".join("1" if bit else "0" for bit in reversed(stage.layer.conjunctive.tolist()))
-        return "bnn_pool", common | {"CHANNELS": in_c} | geometry | {"CONJUNCTIVE": f"{out_c}'b{mask}"}
-    parameters = common | {"IN_C": in_c, "IN_WIDTH": stage.in_width} | geometry
-    parameters |= {"PAD_H": stage.padding[0], "PAD_W": stage.padding[1], "OUT_C": out_c, "LANES": stage.lanes}
-    parameters |= {"ACC_WIDTH": stage.acc_width, "WEIGHT_FILE": f'"layer{index}_weights.mem"'}
+        pooling: Parameters = {"CHANNELS": out, "TAPS": stage.taps, "CONJUNCTIVE": f"{out}'b{mask}"}
+        return Part("bnn_pool", f"layer{index}", pooling, out, "OR or AND of each channel")
+    assert stage.counting is not None
+    parameters: Parameters = {"CHANNELS": stage.channels, "WIDTH": stage.width, "HIGHEST": stage.highest}
+    parameters |= {"TAPS": stage.taps, "OUT_C": out, "PE": stage.pe, "SIMD": stage.simd}
+    parameters |= {"COUNT_WIDTH": stage.counting.width, "WEIGHT_FILE": f'"layer{index}_weights.mem"'}
     if isinstance(stage.layer, Output):
-        return "bnn_layer", parameters | {"THRESHOLD": 0}
-    places: Parameters = {"PLACES": threshold_places(stage), "THRESHOLD_FILE": f'"layer{index}_thresholds.mem"'}
-    return "bnn_layer", parameters | {"THRESHOLD": 1} | places
+        width = out * stage.counting.width
+        return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 0}, width, "counts of the classes")
+    parameters |= {"PLACES": threshold_places(stage), "THRESHOLD_FILE": f'"layer{index}_thresholds.mem"'}
+    return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 1}, out, "a bit a channel")
 
 
-def _out_width(stage: Stage) -> int:
-    return stage.made[0] * (stage.acc_width if isinstance(stage.layer, Output) else 1)
+def _describe(stage: Stage) -> str:
+    kind = type(stage.layer).__name__.lower()
+    source, made = ("x".join(map(str, shape)) for shape in (stage.source, stage.made))
+    if stage.counting is None:
+        return f"{kind}, {source} to {made}"
+    return f"{kind}, {source} to {made}: {stage.pe} neurons at once, {stage.simd} inputs a clock, {stage.cycles} clocks"
 
 
-def generate(model: IntegerModel, stages: tuple[Stage, ...], model_digest: str) -> str:
+def parts(model: IntegerModel, plan: Plan) -> list[Part]:
+    """Everything between the quantizer and the scores, in the order of the stream."""
+    made = []
+    width, level_width = plan.values * plan.stages[0].width, plan.stages[0].width
+    for index, stage in enumerate(plan.stages):
+        wanted = stage.channels * stage.width
+        if wanted != width:
+            packing: Parameters = {"WIDTH": width, "PACK": wanted // width}
+            made.append(Part("bnn_pack", f"pack{index}", packing, wanted, f"{wanted // level_width} values a word"))
+        made += [_window(index, stage), _compute(index, stage)]
+        width, level_width = made[-1].width, 1
+    return made
+
+
+def _instance(part: Part, ports: dict[str, str]) -> str:
+    values = ",\n".join(f"      .{key}({value})" for key, value in part.parameters.items())
+    wires = ",\n".join(f"      .{key}({value})" for key, value in ports.items())
+    return f"  {part.module} #(\n{values}\n  ) {part.name} (\n{wires}\n  );\n"
+
+
+def generate(model: IntegerModel, plan: Plan, model_digest: str) -> str:
     """SystemVerilog text of module ``bnn_top``."""
     quantizer = model.quantizer
-    width = axis_width(model)
-    level_width = quantizer.levels.bit_length()
+    used, lane = pixel_width(quantizer), lane_width(model)
     channels, height, columns = quantizer.shape
+    level_width = quantizer.levels.bit_length()
+    chain = parts(model, plan)
     lines = [
         f"// The network with SHA-256 {model_digest}, made by bnnhw. Do not edit: the manifest binds this file.",
         "//",
-        f"// In:  {channels}x{height}x{columns} pixel values, one a beat: channels fastest, then columns, rows; each",
-        f"//      (pixel - {quantizer.pixel_min}), unsigned, {pixel_width(quantizer)} bits. TLAST with the last one.",
+        f"// In:  {channels}x{height}x{columns} pixel values, {plan.values} a beat, the first lowest: channels first,",
+        f"//      then columns, then rows; each (pixel - {quantizer.pixel_min}), unsigned, {used} bits in {lane}.",
+        "//      TLAST with an image's last beat.",
         f"// Out: {model.classes} scores (signed, 32 bits), then the class; TLAST with the class.",
-        "// frame_error rises when TLAST comes at another value than an image's last, and stays until reset.",
+        "// frame_error rises when TLAST comes at another beat than an image's last, and stays until reset.",
+        f"// An image every {plan.cycles} clocks when neither stream stalls.",
         "module bnn_top (",
         "    input wire clk,",
         "    input wire rst,",
-        f"    input wire [{width - 1}:0] s_axis_tdata,",
+        f"    input wire [{plan.values * lane - 1}:0] s_axis_tdata,",
         "    input wire s_axis_tvalid,",
         "    output wire s_axis_tready,",
         "    input wire s_axis_tlast,",
@@ -78,69 +117,46 @@ def generate(model: IntegerModel, stages: tuple[Stage, ...], model_digest: str) 
         "    output wire frame_error",
         ");",
     ]
-    widths = [channels * level_width, *(_out_width(stage) for stage in stages)]
-    for index, bits in enumerate(widths):
-        lines.append(f"  wire [{bits - 1}:0] data{index};")
-        lines.append(f"  wire valid{index}, ready{index};")
-    used = pixel_width(quantizer)
-    if used < width:
-        lines.append("  // TDATA's unused high bits are ignored, as AXI4-Stream allows.")
-        lines.append("  /* verilator lint_off UNUSEDSIGNAL */")
-        lines.append(f"  wire [{width - used - 1}:0] unused = s_axis_tdata[{width - 1}:{used}];")
-        lines.append("  /* verilator lint_on UNUSEDSIGNAL */")
+    names = ["level", *(part.name for part in chain)]
+    for name, bits in zip(names, [plan.values * level_width, *(part.width for part in chain)], strict=True):
+        lines.append(f"  wire [{bits - 1}:0] {name}_data;")
+        lines.append(f"  wire {name}_valid, {name}_ready;")
     text = "\n".join(lines) + "\n\n"
+    clocked = {"clk": "clk", "rst": "rst"}
+    quantize: Parameters = {"VALUES": plan.values, "LANE": lane, "BEATS": plan.beats, "PIXEL_WIDTH": used}
+    quantize |= {"LEVELS": quantizer.levels, "LEVEL_WIDTH": level_width, "SHARED": int(quantizer_shared(quantizer))}
+    quantize |= {"THRESHOLD_FILE": '"quantizer.mem"'}
+    axis_in = {"s_data": "s_axis_tdata", "s_last": "s_axis_tlast"}
+    axis_in |= {"s_valid": "s_axis_tvalid", "s_ready": "s_axis_tready"}
+    text += "  // Pixels to levels.\n"
     text += _instance(
-        "bnn_quantize",
-        "quantize",
-        {
-            "CHANNELS": channels,
-            "POSITIONS": height * columns,
-            "PIXEL_WIDTH": used,
-            "LEVELS": quantizer.levels,
-            "LEVEL_WIDTH": level_width,
-            "PLACES": quantizer_places(quantizer),
-            "THRESHOLD_FILE": '"quantizer.mem"',
-        },
-        {
-            "clk": "clk",
-            "rst": "rst",
-            "s_data": f"s_axis_tdata[{used - 1}:0]",
-            "s_last": "s_axis_tlast",
-            "s_valid": "s_axis_tvalid",
-            "s_ready": "s_axis_tready",
-            "m_data": "data0",
-            "m_valid": "valid0",
-            "m_ready": "ready0",
-            "frame_error": "frame_error",
-        },
+        Part("bnn_quantize", "quantize", quantize, 0, ""),
+        clocked | axis_in | _out("level") | {"frame_error": "frame_error"},
     )
-    for index, stage in enumerate(stages):
-        module, parameters = _stage_parameters(index, stage)
-        ports = {"clk": "clk", "rst": "rst"}
-        ports |= {"s_data": f"data{index}", "s_valid": f"valid{index}", "s_ready": f"ready{index}"}
-        after = index + 1
-        ports |= {"m_data": f"data{after}", "m_valid": f"valid{after}", "m_ready": f"ready{after}"}
-        text += "\n" + _instance(module, f"layer{index}", parameters, ports)
-    last = len(stages)
-    text += "\n" + _instance(
-        "bnn_scores",
-        "scores",
-        {
-            "CLASSES": model.classes,
-            "ACC_WIDTH": stages[-1].acc_width,
-            "SHIFT": model.output.shift,
-            "BIAS_FILE": '"bias.mem"',
-        },
-        {
-            "clk": "clk",
-            "rst": "rst",
-            "s_data": f"data{last}",
-            "s_valid": f"valid{last}",
-            "s_ready": f"ready{last}",
-            "m_data": "m_axis_tdata",
-            "m_valid": "m_axis_tvalid",
-            "m_last": "m_axis_tlast",
-            "m_ready": "m_axis_tready",
-        },
+    before = "level"
+    for part in chain:
+        if part.module in ("bnn_mvtu", "bnn_pool"):
+            stage = plan.stages[int(part.name.removeprefix("layer"))]
+            text += f"\n  // {part.name}: {_describe(stage)}; {part.note}.\n"
+        else:
+            text += f"\n  // {part.name}: {part.note}.\n"
+        text += _instance(part, clocked | _in(before) | _out(part.name))
+        before = part.name
+    last = plan.stages[-1].counting
+    assert last is not None
+    scores: Parameters = {"CLASSES": model.classes, "COUNT_WIDTH": last.width}
+    scores |= {"SHIFT": model.output.shift, "BIAS_FILE": '"bias.mem"'}
+    axis_out = {"m_data": "m_axis_tdata", "m_valid": "m_axis_tvalid", "m_last": "m_axis_tlast"}
+    text += "\n  // Counts to scores and the class.\n"
+    text += _instance(
+        Part("bnn_scores", "scores", scores, 32, ""), clocked | _in(before) | axis_out | {"m_ready": "m_axis_tready"}
     )
     return text + "endmodule\n"
+
+
+def _in(name: str) -> dict[str, str]:
+    return {"s_data": f"{name}_data", "s_valid": f"{name}_valid", "s_ready": f"{name}_ready"}
+
+
+def _out(name: str) -> dict[str, str]:
+    return {"m_data": f"{name}_data", "m_valid": f"{name}_valid", "m_ready": f"{name}_ready"}

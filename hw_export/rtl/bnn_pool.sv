@@ -1,15 +1,8 @@
-// Max pooling of bits: OR over each window, AND for the channels marked in CONJUNCTIVE (those whose comparison is <=).
-// A frame is loaded, then one tap of all channels is read per clock. Words and positions are as in bnn_layer.
+// Max pooling of bits: OR over the TAPS words of each window, AND for the channels marked in CONJUNCTIVE (those whose
+// comparison is <=).
 module bnn_pool #(
-    parameter integer IN_H = 1,
-    parameter integer IN_W = 1,
     parameter integer CHANNELS = 1,
-    parameter integer KERNEL_H = 1,
-    parameter integer KERNEL_W = 1,
-    parameter integer STRIDE_H = 1,
-    parameter integer STRIDE_W = 1,
-    parameter integer OUT_H = 1,
-    parameter integer OUT_W = 1,
+    parameter integer TAPS = 1,
     parameter [CHANNELS-1:0] CONJUNCTIVE = 0
 ) (
     input wire clk,
@@ -21,51 +14,19 @@ module bnn_pool #(
     output reg m_valid,
     input wire m_ready
 );
-  localparam [1:0] LOAD = 2'd0, RUN = 2'd1, SEND = 2'd2;
-
-  reg [CHANNELS-1:0] frame[0:IN_H*IN_W-1];
-  reg [1:0] state;
-  reg [31:0] loaded, row, column, tap_row, tap_column;
-  assign s_ready = (state == LOAD);
-
-  wire [CHANNELS-1:0] word = frame[(row*STRIDE_H+tap_row)*IN_W+column*STRIDE_W+tap_column];
-  wire first = (tap_row == 0) && (tap_column == 0);
-  wire last = (tap_row == KERNEL_H - 1) && (tap_column == KERNEL_W - 1);
+  // A word that waits to leave stops the stream in.
+  assign s_ready = !m_valid || m_ready;
+  wire take = s_valid && s_ready;
+  wire [31:0] tap;
+  wire last;
+  bnn_counter #(.COUNT(TAPS)) count_tap (.clk(clk), .rst(rst), .step(take), .value(tap), .last(last));
 
   always @(posedge clk) begin
-    case (state)
-      LOAD:
-      if (s_valid) begin
-        frame[loaded] <= s_data;
-        loaded <= (loaded == IN_H * IN_W - 1) ? 0 : loaded + 1;
-        if (loaded == IN_H * IN_W - 1) state <= RUN;
-      end
-      RUN: begin
-        if (first) m_data <= word;
-        else m_data <= (CONJUNCTIVE & m_data & word) | (~CONJUNCTIVE & (m_data | word));
-        tap_column <= (tap_column == KERNEL_W - 1) ? 0 : tap_column + 1;
-        if (tap_column == KERNEL_W - 1) tap_row <= last ? 0 : tap_row + 1;
-        if (last) begin
-          m_valid <= 1'b1;
-          state   <= SEND;
-        end
-      end
-      default:
-      if (m_ready) begin
-        m_valid <= 1'b0;
-        column <= (column == OUT_W - 1) ? 0 : column + 1;
-        if (column == OUT_W - 1) row <= (row == OUT_H - 1) ? 0 : row + 1;
-        state <= (column == OUT_W - 1 && row == OUT_H - 1) ? LOAD : RUN;
-      end
-    endcase
-    if (rst) begin
-      state <= LOAD;
-      m_valid <= 1'b0;
-      loaded <= 0;
-      row <= 0;
-      column <= 0;
-      tap_row <= 0;
-      tap_column <= 0;
+    if (take) begin
+      if (tap == 0) m_data <= s_data;
+      else m_data <= (CONJUNCTIVE & m_data & s_data) | (~CONJUNCTIVE & (m_data | s_data));
     end
+    if (rst) m_valid <= 1'b0;
+    else if (s_ready) m_valid <= take && last;
   end
 endmodule

@@ -2,7 +2,8 @@
 //
 //   testbench STIMULUS RESPONSE SEED
 //
-// STIMULUS: binary uint32: images, values per image, beats per result, then every value of every image. RESPONSE: per
+// STIMULUS: binary uint32: images, values per image, beats per result, values per beat of the input, bits of a value in
+// it, then every value of every image. RESPONSE: per
 // image, binary int32 scores and class, then uint32 latency (first value accepted to last beat) and the cycle of its
 // last beat. SEED 0: both streams always ready; otherwise both stall at random. Exit status 3: the accelerator hangs,
 // 4: a stream rule is broken (TLAST misplaced, or a result withdrawn before it was taken).
@@ -29,6 +30,26 @@ bool ready_now() {
   return ((random_state * 0x2545F4914F6CDD1DULL) >> 63) != 0;
 }
 
+// The port's bits from `first` on; a value of 8 to 32 bits in lanes of whole bytes lies in one or two 32-bit words.
+template <class Port>
+void put(Port& port, std::uint64_t first, std::uint32_t value) {
+  port = static_cast<Port>(port | std::uint64_t{value} << first);
+}
+template <std::size_t words>
+void put(VlWide<words>& port, std::uint64_t first, std::uint32_t value) {
+  const std::uint64_t placed = std::uint64_t{value} << first % 32;
+  port[first / 32] |= static_cast<std::uint32_t>(placed);
+  if (placed >> 32) port[first / 32 + 1] |= static_cast<std::uint32_t>(placed >> 32);
+}
+template <class Port>
+void clear(Port& port) {
+  port = 0;
+}
+template <std::size_t words>
+void clear(VlWide<words>& port) {
+  for (std::size_t i = 0; i < words; ++i) port[i] = 0;
+}
+
 int fail(int status, const char* message) {
   std::fprintf(stderr, "%s\n", message);
   return status;
@@ -42,9 +63,9 @@ int main(int argc, char** argv) {
   std::FILE* in = std::fopen(argv[1], "rb");
   std::FILE* out = std::fopen(argv[2], "wb");
   if (!in || !out) return fail(2, "cannot open the stimulus or the response file");
-  std::uint32_t header[3];
-  if (std::fread(header, 4, 3, in) != 3) return fail(2, "the stimulus file is too short");
-  const std::uint64_t images = header[0], values = header[1], beats = header[2];
+  std::uint32_t header[5];
+  if (std::fread(header, 4, 5, in) != 5) return fail(2, "the stimulus file is too short");
+  const std::uint64_t images = header[0], values = header[1], beats = header[2], together = header[3], lane = header[4];
   std::vector<std::uint32_t> stimulus(images * values);
   if (std::fread(stimulus.data(), 4, stimulus.size(), in) != stimulus.size()) {
     return fail(2, "the stimulus file is too short");
@@ -78,8 +99,9 @@ int main(int argc, char** argv) {
     // A valid beat stays offered until it is taken, as AXI4-Stream demands; only its start is delayed at random.
     if (!offering && sent < stimulus.size()) offering = ready_now();
     top->s_axis_tvalid = offering;
-    top->s_axis_tdata = offering ? stimulus[sent] : 0;
-    top->s_axis_tlast = offering && sent % values == values - 1;
+    clear(top->s_axis_tdata);
+    for (std::uint64_t i = 0; offering && i < together; ++i) put(top->s_axis_tdata, i * lane, stimulus[sent + i]);
+    top->s_axis_tlast = offering && sent % values == values - together;
     top->m_axis_tready = ready_now();
     top->eval();
     const bool taken = offering && top->s_axis_tready;
@@ -105,7 +127,7 @@ int main(int argc, char** argv) {
     }
     if (taken) {
       if (sent % values == 0) started[sent / values] = cycle;
-      ++sent;
+      sent += together;
       offering = false;
       last_progress = cycle;
     }

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import models, random_model, random_pixels
 
-from bnnhw.hw_export import HardwareError, export, resources, stages, verify_manifest
-from bnnhw.hw_export.memory import quantizer_words, threshold_words, weight_words
-from bnnhw.model import MaxPool, Output, digest
+from bnnhw.hw_export import HardwareError, export, plan, resources, verify_manifest
+from bnnhw.hw_export.memory import quantizer_shared, quantizer_words, threshold_words, weight_words
+from bnnhw.model import Output, digest
 from bnnhw.model.reference import classify, scores
 
 
@@ -18,62 +18,60 @@ from bnnhw.model.reference import classify, scores
 @given(models(), st.sampled_from([1, 30, 4096]))
 def test_memories_give_the_model_back(model, target):
     """Read every weight and threshold out of the words, by the layout that the RTL's comments state."""
+    folded = plan(model, target)
     span = model.quantizer.pixel_max - model.quantizer.pixel_min
     width = span.bit_length() + 1
-    places = quantizer_words(model.quantizer)
+    words = quantizer_words(folded, model.quantizer)
     channels, height, columns = model.quantizer.shape
-    thresholds = np.broadcast_to(model.quantizer.thresholds, (model.quantizer.levels, channels, height, columns))
-    for place, word in enumerate(places):
-        position, channel = divmod(place, channels)
-        y, x = divmod(position, columns)
-        for level in range(model.quantizer.levels):
-            stored = (word >> (level * width)) & ((1 << width) - 1)
+    levels = model.quantizer.levels
+    thresholds = np.broadcast_to(model.quantizer.thresholds, (levels, channels, height, columns))
+    for value in range(channels * height * columns):
+        beat, lane = divmod(value, folded.values)
+        first = 0 if quantizer_shared(model.quantizer) else lane * levels
+        word = words[0 if quantizer_shared(model.quantizer) else beat]
+        y, x, channel = np.unravel_index(value, (height, columns, channels))
+        for level in range(levels):
+            stored = (word >> ((first + level) * width)) & ((1 << width) - 1)
             wanted = int(thresholds[level, channel, y, x]) - model.quantizer.pixel_min
             assert stored == min(max(wanted, 0), span + 1)
-    highest = model.quantizer.levels
-    for stage in stages(model, target):
-        layer = stage.layer
-        if isinstance(layer, MaxPool):
+    for stage in folded.stages:
+        if stage.counting is None:
             continue
-        in_c = stage.source[0]
+        counts = stage.counting
         words = weight_words(stage)
-        shaped = layer.weights.reshape(stage.made[0], in_c, stage.taps)
-        for out in range(stage.made[0]):
-            group, lane = divmod(out, stage.lanes)
-            for tap in range(stage.taps):
-                word = words[group * stage.taps + tap]
-                for c in range(in_c):
-                    plus = (word >> (lane * in_c + c)) & 1
-                    minus = (word >> ((stage.lanes + lane) * in_c + c)) & 1
-                    assert plus - minus == shaped[out, c, tap]
-                    assert plus + minus <= 1
-        if isinstance(layer, Output):
+        in_c, steps = stage.source[0], stage.taps * stage.slices
+        shaped = counts.weights.reshape(stage.made[0], in_c, -1)
+        for out, position, c in np.ndindex(stage.made[0], shaped.shape[2], in_c):
+            group, lane = divmod(out, stage.pe)
+            step, place = divmod(position * in_c + c, stage.simd)
+            word = words[group * steps + step]
+            plus = (word >> (lane * stage.simd + place)) & 1
+            minus = (word >> ((stage.pe + lane) * stage.simd + place)) & 1
+            assert plus - minus == shaped[out, c, position]
+            assert plus + minus <= 1
+        if isinstance(stage.layer, Output):
             continue
-        by_place = layer.threshold.reshape(stage.made[0], -1)
         for number, word in enumerate(threshold_words(stage)):
             place, group = divmod(number, stage.groups)
-            for lane in range(stage.lanes):
-                entry = word >> (lane * (stage.acc_width + 1))
-                value = entry & ((1 << stage.acc_width) - 1)
-                value -= (value >> (stage.acc_width - 1)) << stage.acc_width
-                channel = group * stage.lanes + lane
-                assert (entry >> stage.acc_width) & 1 == layer.less_equal[channel]
-                # A threshold beyond every sum is stored as the nearest one that is still beyond.
-                reach = highest * int(np.abs(layer.weights[channel]).sum())
-                wanted = int(by_place[channel, place])
-                assert value == wanted or (value * wanted > 0 and min(abs(value), abs(wanted)) > reach)
-        highest = 1
+            for lane in range(stage.pe):
+                entry = (word >> (lane * (counts.width + 1))) & ((1 << (counts.width + 1)) - 1)
+                out = group * stage.pe + lane
+                assert entry & ((1 << counts.width) - 1) == counts.threshold[out, place]
+                assert entry >> counts.width == counts.inverted[out, place]
 
 
-def test_lanes_divide_the_channels_and_meet_the_target():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        model = random_model(rng, (2, 6, 6), hidden=3)
-        slowest = max(stage.cycles for stage in stages(model, 1))
-        for stage in stages(model, slowest):
-            assert stage.made[0] % stage.lanes == 0
-            assert stage.cycles <= slowest
-        assert len(resources(model)) == len(model.layers) + 1
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(models())
+def test_plans_divide_their_layers_and_meet_what_can_be_met(model):
+    fastest = plan(model, 1)
+    for target in (fastest.cycles, 3 * fastest.cycles, 10**9):
+        folded = plan(model, target)
+        assert folded.cycles <= target
+        assert folded.values * folded.beats == np.prod(model.quantizer.shape)
+        for stage in folded.stages:
+            assert stage.groups * stage.pe == stage.made[0] or stage.counting is None
+            assert stage.slices * stage.simd == stage.channels or stage.counting is None
+    assert len(resources(model)) == len(model.layers) + 1
 
 
 @pytest.fixture
@@ -105,7 +103,9 @@ def test_vectors_are_the_reference(made):
     beats = np.concatenate([expected, classify(expected)[:, None]], axis=1)
     assert words == (beats.ravel() & 0xFFFFFFFF).tolist()
     stimulus = [int(line, 16) for line in (folder / "vectors" / "stimulus.mem").read_text().split()]
-    assert stimulus == (pixels.transpose(0, 2, 3, 1).ravel() - model.quantizer.pixel_min).tolist()
+    values = (pixels.transpose(0, 2, 3, 1).ravel() - model.quantizer.pixel_min).tolist()
+    together, lane = plan(model).values, 8
+    assert [(beat >> (lane * i)) & 0xFF for beat in stimulus for i in range(together)] == values
 
 
 def test_an_export_replaces_only_an_export(made, tmp_path):
