@@ -18,19 +18,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export import memory
-from bnnhw.hw_export.folding import Plan, plan
-from bnnhw.hw_export.top import generate, lane_width
+from bnnhw.hw_export import memory, unrolled
+from bnnhw.hw_export.folding import Plan, Style, plan
+from bnnhw.hw_export.top import describe, generate, lane_width
 from bnnhw.model import IntegerModel, Output, digest, encode, load, reference
 
 FORMAT = "bnnhw-hardware"
 VERSION = 2
 RTL = (
     "bnn_counter.sv",
+    "bnn_delay.sv",
     "bnn_mvtu.sv",
     "bnn_pack.sv",
+    "bnn_patch.sv",
     "bnn_pool.sv",
     "bnn_quantize.sv",
+    "bnn_rows.sv",
     "bnn_scores.sv",
     "bnn_window.sv",
 )
@@ -74,8 +77,13 @@ def _contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer]
     texts["bnn_top.sv"] = generate(model, folded, digest(model))
     width = memory.quantizer_word_width(folded, model.quantizer)
     texts["quantizer.mem"] = memory.text(memory.quantizer_words(folded, model.quantizer), width)
+    needed: set[unrolled.AtLeast] = set()
     for index, stage in enumerate(folded.stages):
         if stage.counting is None:
+            continue
+        if stage.unrolled:
+            texts[f"bnn_layer{index}.sv"], modules = unrolled.generate(index, stage, describe(stage))
+            needed |= modules
             continue
         texts[f"layer{index}_weights.mem"] = memory.text(memory.weight_words(stage), 2 * stage.pe * stage.simd)
         if isinstance(stage.layer, Output):
@@ -83,6 +91,8 @@ def _contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer]
         else:
             entries = stage.pe * (stage.counting.width + 1)
             texts[f"layer{index}_thresholds.mem"] = memory.text(memory.threshold_words(stage), entries)
+    if needed:
+        texts["bnn_at_least.sv"] = unrolled.library(needed)
     if pixels is not None and len(pixels):
         texts |= _vectors(model, folded, pixels)
     contents = {name: text.encode() for name, text in texts.items()}
@@ -95,26 +105,30 @@ def export(
     directory: Path,
     images: npt.NDArray[np.integer] | None = None,
     target_cycles: int = 4096,
+    style: Style = "auto",
 ) -> Export:
     """Write the hardware of ``model`` to ``directory``, replacing an earlier export there (and nothing else).
 
     images: [N, C, H, W] pixels that become test vectors. target_cycles: clocks an image each layer may take.
+    style: see `plan`.
     """
     directory = Path(directory)
     if directory.exists() and not (directory / "manifest.json").exists() and any(directory.iterdir()):
         raise HardwareError(f"{directory} is not empty and holds no export: choose another folder or empty it")
-    folded = plan(model, target_cycles)
+    folded = plan(model, target_cycles, style)
     contents = _contents(model, folded, images)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "model_digest": digest(model),
         "target_cycles": target_cycles,
+        "style": style,
         "values": folded.values,
         "lane": lane_width(model),
         "cycles": folded.cycles,
         "stages": [
-            {"kind": type(s.layer).__name__.lower(), "pe": s.pe, "simd": s.simd, "pack": s.pack} for s in folded.stages
+            {"kind": type(s.layer).__name__.lower(), "pe": s.pe, "simd": s.simd, "pack": s.pack, "unrolled": s.unrolled}
+            for s in folded.stages
         ],
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())},
     }

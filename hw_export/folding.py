@@ -1,6 +1,9 @@
-"""How a layer is spread over time: PE neurons at once, SIMD inputs a clock (the field's names, from FINN).
+"""How a layer is spread over time.
 
-A layer with P output positions, N channels and T words of C levels under its kernel takes ``P * (N / PE) * T *
+Folded: PE neurons at once, SIMD inputs a clock (the field's names, from FINN). Unrolled: all neurons and inputs at
+once, a result a clock, each neuron with only the inputs it has weights for (`unrolled.py`).
+
+A folded layer with P output positions, N channels and T words of C levels under its kernel takes ``P * (N / PE) * T *
 (C / SIMD)`` clocks an image, while the next image's words, one a clock at most, already come in. All layers work at the
 same time on successive images, so the slowest one sets the pace: each layer gets just enough PE and SIMD to meet the
 target. A dense layer may read several positions of its input as one word (`pack`), because a word is what SIMD divides.
@@ -13,11 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal, get_args
+
+import numpy as np
 
 from bnnhw.hw_export.counting import Counting, counting
 from bnnhw.model import Conv, IntegerModel, MaxPool, Output, Shape
 from bnnhw.model.layers import Hidden
 
+Style = Literal["auto", "folded", "unrolled"]
+
+WIDEST_INPUT = 512
+"""Bits of the input stream's TDATA at most."""
 WIDEST_WORD = 8192
 """Bits of one weight memory word at most (two planes of PE x SIMD)."""
 
@@ -28,6 +38,7 @@ class Stage:
 
     kernel, stride, padding: (vertical, horizontal). highest: largest input level, of `width` bits. counting: what its
     neurons count (None for pooling). pack: input positions joined to a word. pe, simd: neurons at once, inputs a clock.
+    unrolled: all of them.
     """
 
     layer: Hidden | Output
@@ -41,6 +52,7 @@ class Stage:
     pack: int = 1
     pe: int = 1
     simd: int = 1
+    unrolled: bool = False
 
     @property
     def width(self) -> int:
@@ -73,11 +85,11 @@ class Stage:
 
     @property
     def groups(self) -> int:
-        return 1 if self.counting is None else self.made[0] // self.pe
+        return 1 if self.counting is None or self.unrolled else self.made[0] // self.pe
 
     @property
     def slices(self) -> int:
-        return 1 if self.counting is None else self.channels // self.simd
+        return 1 if self.counting is None or self.unrolled else self.channels // self.simd
 
     @property
     def ring_rows(self) -> int:
@@ -91,8 +103,26 @@ class Stage:
         return self.made[1] * self.made[2]
 
     @property
+    def can_unroll(self) -> bool:
+        """Whether its neurons have one threshold each, and give bits."""
+        return self.counting is not None and self.counting.threshold.shape[1] == 1
+
+    @property
+    def lookup_tables(self) -> float:
+        """A rough count, to choose among foldings."""
+        if self.counting is None:
+            return float(self.made[0])
+        if self.unrolled:
+            return float(np.count_nonzero(self.counting.weights)) * self.width + 4 * self.made[0]
+        lanes = self.pe * (1.3 * self.simd * self.width + 3 * self.counting.width + 6)
+        return lanes + self.channels * self.width * (self.slices > 1) / 4 + 60
+
+    @property
     def cycles(self) -> int:
         """Clocks an image takes when words always come in time and its output is never stalled."""
+        if self.unrolled:
+            swept = 1 if self.whole else (self.made[2] - 1) * self.stride[1] + self.kernel[1]
+            return max(prod(self.grid), self.made[1] * swept)
         return max(prod(self.grid), self.positions * self.groups * self.taps * self.slices)
 
 
@@ -115,9 +145,13 @@ def _divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def _foldings(stage: Stage) -> Iterator[Stage]:
-    """Every pack, PE and SIMD that divide the layer and keep its weight words narrow enough."""
+def _foldings(stage: Stage, style: Style) -> Iterator[Stage]:
+    """Every pack, PE and SIMD that divide the layer and keep its weight words narrow enough, and all unrolled."""
     positions = stage.source[1] * stage.source[2]
+    if stage.can_unroll and style != "folded":
+        yield replace(stage, pack=positions if stage.whole else 1, unrolled=True)
+        if style == "unrolled":
+            return
     for pack in _divisors(positions) if stage.whole else [1]:
         packed = replace(stage, pack=pack)
         for simd in _divisors(packed.channels):
@@ -129,19 +163,15 @@ def _foldings(stage: Stage) -> Iterator[Stage]:
                     yield replace(packed, pe=pe, simd=simd)
 
 
-def _fold(stage: Stage, target: int) -> Stage:
+def _fold(stage: Stage, target: int, style: Style) -> Stage:
     """The smallest folding that meets ``target`` clocks, or the fastest there is."""
     if stage.counting is None:
         return stage
-    count_width = stage.counting.width
 
-    def rank(folded: Stage) -> tuple[int, int, int]:
-        late = max(0, folded.cycles - target)
-        # Each neuron at once needs an accumulator beside its SIMD inputs.
-        size = folded.pe * (folded.simd * folded.width + count_width)
-        return (late, size, folded.channels)
+    def rank(folded: Stage) -> tuple[int, float, int]:
+        return (max(0, folded.cycles - target), folded.lookup_tables, folded.channels)
 
-    return min(_foldings(stage), key=rank)
+    return min(_foldings(stage, style), key=rank)
 
 
 def _plain(model: IntegerModel) -> list[Stage]:
@@ -161,12 +191,18 @@ def _plain(model: IntegerModel) -> list[Stage]:
     return made
 
 
-def plan(model: IntegerModel, target_cycles: int = 4096) -> Plan:
-    """A folding of ``model`` that takes at most ``target_cycles`` clocks an image where that is possible."""
+def plan(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") -> Plan:
+    """A folding of ``model`` that takes at most ``target_cycles`` clocks an image where that is possible.
+
+    style: "folded" or "unrolled" for all layers that can be, or "auto", whichever is smaller for each.
+    """
+    if style not in get_args(Style):
+        raise ValueError(f"style {style!r} must be one of {', '.join(get_args(Style))}")
     if target_cycles < 1:
         raise ValueError(f"target of {target_cycles} cycles an image must be at least 1")
-    stages = tuple(_fold(stage, target_cycles) for stage in _plain(model))
+    stages = tuple(_fold(stage, target_cycles, style) for stage in _plain(model))
     total = prod(model.quantizer.shape)
-    choices = _divisors(stages[0].channels)
+    lane = (int(model.quantizer.pixel_max - model.quantizer.pixel_min).bit_length() + 7) // 8 * 8
+    choices = [n for n in _divisors(stages[0].channels) if n == 1 or n * lane <= WIDEST_INPUT]
     values = next((n for n in choices if total // n <= target_cycles), choices[-1])
     return Plan(values, stages, total // values)

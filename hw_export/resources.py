@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnnhw.hw_export.folding import plan
+from bnnhw.hw_export.folding import Style, plan
 from bnnhw.hw_export.memory import quantizer_word_width, quantizer_words, threshold_places
 from bnnhw.model import IntegerModel, Output
 
 
 @dataclass(frozen=True)
 class StageResources:
-    """One stage. pe: neurons at once. simd: their inputs a clock. count_bits: of a neuron's counter. weight_bits,
+    """One stage. pe: neurons at once. simd: their inputs a clock. count_bits: of a folded neuron. weight_bits,
     threshold_bits: of its memories (two planes a weight). ring_bits: of the rows that its window keeps. cycles: clocks
     an image when its input comes in time and nothing stalls."""
 
@@ -25,10 +25,10 @@ class StageResources:
     cycles: int
 
 
-def resources(model: IntegerModel, target_cycles: int = 4096) -> tuple[StageResources, ...]:
+def resources(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") -> tuple[StageResources, ...]:
     """One row for the quantizer and one per layer, for the folding that ``export`` chooses."""
     quantizer = model.quantizer
-    folded = plan(model, target_cycles)
+    folded = plan(model, target_cycles, style)
     limits = len(quantizer_words(folded, quantizer)) * quantizer_word_width(folded, quantizer)
     rows = [StageResources("quantizer", folded.values, 1, 0, 0, limits, 0, folded.beats)]
     for stage in folded.stages:
@@ -36,6 +36,11 @@ def resources(model: IntegerModel, target_cycles: int = 4096) -> tuple[StageReso
         ring = stage.ring_rows * stage.grid[1] * stage.channels * stage.width
         if stage.counting is None:
             rows.append(StageResources(name, stage.made[0], 1, 0, 0, 0, ring, stage.cycles))
+            continue
+        if stage.unrolled:
+            inputs = stage.taps * stage.channels
+            ring = 0 if stage.whole else ring
+            rows.append(StageResources(name, stage.made[0], inputs, 0, 0, 0, ring, stage.cycles))
             continue
         bits, weights = stage.counting.width, 2 * stage.counting.weights.size
         thresholds = 0

@@ -31,15 +31,21 @@ def lane_width(model: IntegerModel) -> int:
     return (pixel_width(model.quantizer) + 7) // 8 * 8
 
 
-def _window(index: int, stage: Stage) -> Part:
+def _window(index: int, stage: Stage) -> list[Part]:
+    if stage.unrolled and stage.whole:
+        return []
     (rows, columns), (kernel_h, kernel_w) = stage.grid, stage.window
     made = (1, 1) if stage.whole else stage.made[1:]
     parameters: Parameters = {"WIDTH": stage.channels * stage.width, "IN_H": rows, "IN_W": columns}
     parameters |= {"KERNEL_H": kernel_h, "KERNEL_W": kernel_w}
     parameters |= {"STRIDE_H": stage.stride[0], "STRIDE_W": stage.stride[1]}
     parameters |= {"PAD_H": stage.padding[0], "PAD_W": stage.padding[1], "OUT_H": made[0], "OUT_W": made[1]}
+    word = stage.channels * stage.width
+    if stage.unrolled:
+        parameters |= {"ROWS": stage.ring_rows}
+        return [Part("bnn_patch", f"window{index}", parameters, stage.taps * word, "all the words under the kernel")]
     parameters |= {"PASSES": stage.groups, "ROWS": stage.ring_rows}
-    return Part("bnn_window", f"window{index}", parameters, stage.channels * stage.width, "the words under the kernel")
+    return [Part("bnn_window", f"window{index}", parameters, word, "the words under the kernel, one by one")]
 
 
 def _compute(index: int, stage: Stage) -> Part:
@@ -48,6 +54,8 @@ def _compute(index: int, stage: Stage) -> Part:
         mask = "".join("1" if bit else "0" for bit in reversed(stage.layer.conjunctive.tolist()))
         pooling: Parameters = {"CHANNELS": out, "TAPS": stage.taps, "CONJUNCTIVE": f"{out}'b{mask}"}
         return Part("bnn_pool", f"layer{index}", pooling, out, "OR or AND of each channel")
+    if stage.unrolled:
+        return Part(f"bnn_layer{index}", f"layer{index}", {}, out, "a bit a channel")
     assert stage.counting is not None
     parameters: Parameters = {"CHANNELS": stage.channels, "WIDTH": stage.width, "HIGHEST": stage.highest}
     parameters |= {"TAPS": stage.taps, "OUT_C": out, "PE": stage.pe, "SIMD": stage.simd}
@@ -59,11 +67,14 @@ def _compute(index: int, stage: Stage) -> Part:
     return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 1}, out, "a bit a channel")
 
 
-def _describe(stage: Stage) -> str:
+def describe(stage: Stage) -> str:
+    """A layer's shapes and folding, for comments."""
     kind = type(stage.layer).__name__.lower()
     source, made = ("x".join(map(str, shape)) for shape in (stage.source, stage.made))
     if stage.counting is None:
         return f"{kind}, {source} to {made}"
+    if stage.unrolled:
+        return f"{kind}, {source} to {made}, {stage.cycles} clocks"
     return f"{kind}, {source} to {made}: {stage.pe} neurons at once, {stage.simd} inputs a clock, {stage.cycles} clocks"
 
 
@@ -76,7 +87,7 @@ def parts(model: IntegerModel, plan: Plan) -> list[Part]:
         if wanted != width:
             packing: Parameters = {"WIDTH": width, "PACK": wanted // width}
             made.append(Part("bnn_pack", f"pack{index}", packing, wanted, f"{wanted // level_width} values a word"))
-        made += [_window(index, stage), _compute(index, stage)]
+        made += [*_window(index, stage), _compute(index, stage)]
         width, level_width = made[-1].width, 1
     return made
 
@@ -84,7 +95,8 @@ def parts(model: IntegerModel, plan: Plan) -> list[Part]:
 def _instance(part: Part, ports: dict[str, str]) -> str:
     values = ",\n".join(f"      .{key}({value})" for key, value in part.parameters.items())
     wires = ",\n".join(f"      .{key}({value})" for key, value in ports.items())
-    return f"  {part.module} #(\n{values}\n  ) {part.name} (\n{wires}\n  );\n"
+    chosen = f" #(\n{values}\n  )" if values else ""
+    return f"  {part.module}{chosen} {part.name} (\n{wires}\n  );\n"
 
 
 def generate(model: IntegerModel, plan: Plan, model_digest: str) -> str:
@@ -135,9 +147,9 @@ def generate(model: IntegerModel, plan: Plan, model_digest: str) -> str:
     )
     before = "level"
     for part in chain:
-        if part.module in ("bnn_mvtu", "bnn_pool"):
+        if part.name.startswith("layer"):
             stage = plan.stages[int(part.name.removeprefix("layer"))]
-            text += f"\n  // {part.name}: {_describe(stage)}; {part.note}.\n"
+            text += f"\n  // {part.name}: {describe(stage)}; {part.note}.\n"
         else:
             text += f"\n  // {part.name}: {part.note}.\n"
         text += _instance(part, clocked | _in(before) | _out(part.name))

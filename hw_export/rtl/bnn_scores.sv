@@ -1,5 +1,6 @@
 // Scores and the class: score[c] = (count[c] << SHIFT) + bias[c] in 32 bits; the class has the largest score, the lowest
-// index on a tie. Out come CLASSES beats, one score each (signed), then one beat with the class, marked by TLAST.
+// index on a tie. Out come CLASSES beats, one score each (signed), then one beat with the class, marked by TLAST. The
+// counts are kept meanwhile, so that the layer before can go on.
 module bnn_scores #(
     parameter integer CLASSES = 2,
     parameter integer COUNT_WIDTH = 8,
@@ -12,12 +13,15 @@ module bnn_scores #(
     input wire s_valid,
     output wire s_ready,
     output wire [31:0] m_data,
-    output wire m_valid,
+    output reg m_valid,
     output wire m_last,
     input wire m_ready
 );
   reg [31:0] bias[0:CLASSES-1];
   initial $readmemh(BIAS_FILE, bias);
+
+  reg [CLASSES*COUNT_WIDTH-1:0] counts;
+  assign s_ready = !m_valid || (m_last && m_ready);
 
   // Beat CLASSES is the class itself.
   wire [31:0] beat;
@@ -29,14 +33,15 @@ module bnn_scores #(
   reg signed [31:0] best_score;
 
   wire [31:0] index = m_last ? 32'd0 : beat;
-  wire [31:0] count = {{(32 - COUNT_WIDTH) {1'b0}}, s_data[index*COUNT_WIDTH+:COUNT_WIDTH]};
+  wire [31:0] count = {{(32 - COUNT_WIDTH) {1'b0}}, counts[index*COUNT_WIDTH+:COUNT_WIDTH]};
   wire signed [31:0] score = (count << SHIFT) + bias[index];
 
   assign m_data  = m_last ? {{(32 - CLASS_WIDTH) {1'b0}}, best_class} : score;
-  assign m_valid = s_valid;
-  assign s_ready = m_last && m_ready;
 
   always @(posedge clk) begin
+    if (s_ready) counts <= s_data;
+    if (rst) m_valid <= 1'b0;
+    else if (s_ready) m_valid <= s_valid;
     // Strictly greater: an equal score later in the list does not win.
     if (sent && !m_last && (beat == 0 || score > best_score)) begin
       best_score <= score;

@@ -18,7 +18,7 @@ from bnnhw.model.reference import classify, scores
 @given(models(), st.sampled_from([1, 30, 4096]))
 def test_memories_give_the_model_back(model, target):
     """Read every weight and threshold out of the words, by the layout that the RTL's comments state."""
-    folded = plan(model, target)
+    folded = plan(model, target, "folded")
     span = model.quantizer.pixel_max - model.quantizer.pixel_min
     width = span.bit_length() + 1
     words = quantizer_words(folded, model.quantizer)
@@ -63,14 +63,16 @@ def test_memories_give_the_model_back(model, target):
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(models())
 def test_plans_divide_their_layers_and_meet_what_can_be_met(model):
-    fastest = plan(model, 1)
-    for target in (fastest.cycles, 3 * fastest.cycles, 10**9):
-        folded = plan(model, target)
-        assert folded.cycles <= target
-        assert folded.values * folded.beats == np.prod(model.quantizer.shape)
-        for stage in folded.stages:
-            assert stage.groups * stage.pe == stage.made[0] or stage.counting is None
-            assert stage.slices * stage.simd == stage.channels or stage.counting is None
+    for style in ("folded", "auto"):
+        fastest = plan(model, 1, style)
+        for target in (fastest.cycles, 3 * fastest.cycles, 10**9):
+            folded = plan(model, target, style)
+            assert folded.cycles <= target
+            assert folded.values * folded.beats == np.prod(model.quantizer.shape)
+            for stage in folded.stages:
+                if stage.counting is not None and not stage.unrolled:
+                    assert stage.groups * stage.pe == stage.made[0]
+                    assert stage.slices * stage.simd == stage.channels
     assert len(resources(model)) == len(model.layers) + 1
 
 
