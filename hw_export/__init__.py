@@ -4,10 +4,12 @@ Pixels stream in and are quantized to levels. A layer is a sliding window (`rtl/
 its whole input) before neurons that count (`rtl/bnn_mvtu.sv`, `counting.py`) or pool; scores and the class stream out.
 All layers work at the same time on successive images. `folding.py` decides how many neurons and inputs a layer takes at
 once, `memory.py` lays out its memories, `top.py` connects the parts, `emit.py` writes and binds the files,
-`simulation.py` runs them, `synthesis.py` counts what they take.
+`simulation.py` runs them, `synthesis.py` counts what
+they take, `equivalence.py` proves from the files that they compute the model.
 """
 
 from bnnhw.hw_export.emit import Export, HardwareError, export, verify_manifest
+from bnnhw.hw_export.equivalence import Obligation, prove_equivalence
 from bnnhw.hw_export.folding import Plan, Stage, Style, plan
 from bnnhw.hw_export.resources import StageResources, resources
 from bnnhw.hw_export.simulation import Simulation, simulate
@@ -16,6 +18,7 @@ from bnnhw.hw_export.synthesis import Synthesis, synthesize
 __all__ = [
     "Export",
     "HardwareError",
+    "Obligation",
     "Plan",
     "Simulation",
     "Stage",
@@ -24,6 +27,7 @@ __all__ = [
     "Synthesis",
     "export",
     "plan",
+    "prove_equivalence",
     "resources",
     "simulate",
     "synthesize",

@@ -32,6 +32,7 @@ app.command("solve")(solve.solve)
 app.command("export")(hardware.export)
 app.command("simulate")(hardware.simulate)
 app.command("synth")(hardware.synth)
+app.command("prove-equivalence")(hardware.prove_equivalence)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``bnnhw export``, ``simulate`` and ``synth``: the model as SystemVerilog, run on images, and counted by Yosys."""
+"""``bnnhw export``, ``simulate``, ``synth``, ``prove-equivalence``: the model as hardware, run, counted and proven."""
 
 from __future__ import annotations
 
@@ -110,3 +110,20 @@ def synth(hardware: Hardware, family: Family = "xc7", json: Json = False) -> Non
         return
     rows: list[list[object]] = [[name, value] for name, value in counted.as_json().items() if name != "cells"]
     print_table(str(hardware), ["figure", "value"], rows)
+
+
+def prove_equivalence(hardware: Hardware, json: Json = False) -> None:
+    """Prove, part by part and from the files, that the hardware computes its model; say what is only simulated."""
+    obligations = bnnhw.hw_export.prove_equivalence(hardware)
+    if json:
+        print_json([one.as_json() for one in obligations])
+    else:
+        columns = ["part", "claim", "how", "result", "detail", "seconds"]
+        results = ["simulated" if o.how == "simulated" else "proven" if o.holds else "REFUTED" for o in obligations]
+        rows: list[list[object]] = [
+            [o.part, o.claim, o.how, result, o.detail, o.seconds]
+            for o, result in zip(obligations, results, strict=True)
+        ]
+        print_table(str(hardware), columns, rows)
+    if any(not one.holds for one in obligations if one.how != "simulated"):
+        raise typer.Exit(1)

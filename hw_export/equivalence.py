@@ -1,0 +1,179 @@
+"""Prove, part by part, that emitted hardware computes the model, from nothing but the files.
+
+Each obligation says what was shown and how: `exhaustive` means that every case was looked at, `derived` that the text
+was read by rules that keep its meaning (`extraction.py`), `same text` that a file is the package's own or follows from
+the model byte by byte. What is only simulated is not listed as proven: `simulated` obligations name what remains.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnnhw.hw_export import extraction
+from bnnhw.hw_export.emit import RTL, HardwareError, verify_manifest
+from bnnhw.hw_export.extraction import Counters, NotUnderstood
+from bnnhw.hw_export.folding import Plan, Stage, plan
+from bnnhw.hw_export.memory import pixel_width, quantizer_shared
+from bnnhw.hw_export.top import generate
+from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, digest
+
+INT32 = 1 << 32
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """Something that has to hold. how: exhaustive, derived, same text or simulated. holds: whether it was shown; a
+    simulated one never is. detail: how many cases there were, or what is wrong."""
+
+    part: str
+    claim: str
+    how: str
+    holds: bool
+    detail: str
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class _Refuted(Exception):
+    """The claim is false; the message says where."""
+
+
+def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
+    """Every obligation of the export in ``directory``. Refuses files that its manifest does not state."""
+    directory = Path(directory).resolve()
+    model, manifest = verify_manifest(directory)
+    folded = plan(model, int(manifest["target_cycles"]), manifest["style"])
+    made = []
+
+    def oblige(part: str, claim: str, how: str, show: Callable[[], str]) -> None:
+        begun = time.perf_counter()
+        try:
+            holds, detail = True, show()
+        except (NotUnderstood, _Refuted) as error:
+            holds, detail = False, str(error)
+        except (OSError, ValueError) as error:
+            raise HardwareError(f"{directory}: {part} cannot be read ({error}): export the model again") from None
+        made.append(Obligation(part, claim, how, holds, detail, time.perf_counter() - begun))
+
+    oblige("bnn_top.sv", "connects the layers of this model", "same text", lambda: _top(directory, model, folded))
+    oblige("rtl", "is this package's", "same text", lambda: _library(directory))
+    oblige("quantizer.mem", "gives every pixel its level", "exhaustive", lambda: _quantizer(directory, model, folded))
+    comparisons: dict[str, int] = {}
+    if (directory / "bnn_at_least.sv").exists():
+        bodies = extraction.modules((directory / "bnn_at_least.sv").read_text())
+        for name, body in bodies.items():
+
+            def compare(name: str = name, body: str = body) -> str:
+                comparisons[name] = extraction.at_least(name, body)
+                return f"{comparisons[name]} clocks"
+
+            oblige(name, "compares the sum of its bits with its threshold", "derived", compare)
+    for index, stage in enumerate(folded.stages):
+        if stage.counting is not None:
+            how = "derived, exhaustive" if stage.unrolled else "exhaustive"
+            claim = "has this model's weights, and decides as it does for every sum"
+            oblige(f"layer {index}", claim, how, _layer_claim(directory, index, stage, comparisons))
+    datapath = "bnn_mvtu, bnn_window, bnn_patch, bnn_pool, bnn_quantize, bnn_scores: streams and arithmetic"
+    made.append(Obligation("rtl", datapath, "simulated", False, "see `bnnhw simulate`", 0.0))
+    return tuple(made)
+
+
+def _top(directory: Path, model: IntegerModel, folded: Plan) -> str:
+    if (directory / "bnn_top.sv").read_text() != generate(model, folded, digest(model)):
+        raise _Refuted("bnn_top.sv is not what this package writes for the model")
+    return f"{len(folded.stages)} layers"
+
+
+def _library(directory: Path) -> str:
+    for name in RTL:
+        if (directory / name).read_bytes() != (files("bnnhw.hw_export") / "rtl" / name).read_bytes():
+            raise _Refuted(f"{name} is not the package's")
+    return f"{len(RTL)} files"
+
+
+def _quantizer(directory: Path, model: IntegerModel, folded: Plan) -> str:
+    quantizer: Quantizer = model.quantizer
+    width, levels = pixel_width(quantizer) + 1, quantizer.levels
+    own = 1 if quantizer_shared(quantizer) else folded.values
+    stored = extraction.fields(
+        extraction.words((directory / "quantizer.mem").read_text()), width, own * levels
+    ).reshape(-1, levels)
+    span = quantizer.pixel_max - quantizer.pixel_min
+    wanted = np.broadcast_to(quantizer.thresholds, (levels, *quantizer.shape)).transpose(2, 3, 1, 0).reshape(-1, levels)
+    if quantizer_shared(quantizer):
+        wanted = wanted[:1]
+    if stored.shape != wanted.shape:
+        raise _Refuted(f"{stored.shape[0]} places, not {wanted.shape[0]}")
+    limits = wanted.astype(np.int64) - quantizer.pixel_min
+    # Pixels between two neighbouring thresholds, stored or wanted, are alike: one of each kind is looked at.
+    kinds = np.unique(np.clip(np.concatenate([stored.ravel(), limits.ravel(), [0]]), 0, span))
+    for pixel in kinds:
+        if (place := np.argwhere((pixel >= stored).sum(1) != (pixel >= limits).sum(1))).size:
+            raise _Refuted(f"pixel {pixel + quantizer.pixel_min} in place {place[0][0]} gets another level")
+    return f"{stored.size} thresholds, {len(kinds)} kinds of pixel values"
+
+
+def _layer_claim(directory: Path, index: int, stage: Stage, comparisons: dict[str, int]) -> Callable[[], str]:
+    def show() -> str:
+        if stage.unrolled:
+            text = (directory / f"bnn_layer{index}.sv").read_text()
+            return _decides(stage, extraction.unrolled(index, stage, text, comparisons), None)
+        weights = (directory / f"layer{index}_weights.mem").read_text()
+        if isinstance(stage.layer, Output):
+            bias = extraction.words((directory / "bias.mem").read_text())
+            return _decides(stage, extraction.folded(stage, weights, None), bias)
+        thresholds = (directory / f"layer{index}_thresholds.mem").read_text()
+        return _decides(stage, extraction.folded(stage, weights, thresholds), None)
+
+    return show
+
+
+def _decides(stage: Stage, found: Counters, bias: list[int] | None) -> str:
+    """Show that counters make the layer's bits, or with biases its scores, whatever the inputs."""
+    layer = stage.layer
+    assert isinstance(layer, (Conv, Dense, Output))
+    weights = layer.weights.reshape(len(layer.weights), -1)
+    cases = 0
+    for neuron, (wanted, stored) in enumerate(zip(weights, found.weights, strict=True)):
+        # A neuron that counts nothing gives the same bit always; the model's may be such a one with weights.
+        if not stored.any() and found.threshold.shape[1] > 0:
+            sign = 0
+        elif np.array_equal(stored, wanted):
+            sign = 1
+        elif np.array_equal(stored, -wanted):
+            sign = -1
+        else:
+            raise _Refuted(f"neuron {neuron}: weights differ")
+        # Every sum that levels 0..highest can make, and the count that it is.
+        low, high = -stage.highest * int((wanted < 0).sum()), stage.highest * int((wanted > 0).sum())
+        sums = np.arange(low, high + 1, dtype=np.int64)
+        count = sign * sums + (stage.highest + found.surplus) * int((stored < 0).sum())
+        if isinstance(layer, Output):
+            assert bias is not None
+            # 32-bit arithmetic: equal modulo 2^32 is equal, for the model's scores fit 32 bits.
+            differs = (
+                (count << layer.shift) + bias[neuron] - ((sums << layer.shift) + int(layer.bias[neuron]))
+            ) % INT32
+            if sign < 0 or differs.any() or (found.most is not None and int(count.max()) > found.most):
+                raise _Refuted(f"class {neuron}: scores differ")
+            cases += len(sums)
+            continue
+        if found.most is not None:
+            count = np.minimum(count, found.most)
+        bits = (count[:, None] >= found.threshold[neuron]) != found.inverted[neuron]
+        t = layer.threshold.reshape(len(weights), -1)[neuron].astype(np.int64)
+        expected = sums[:, None] <= t if layer.less_equal[neuron] else sums[:, None] >= t
+        if bits.shape != expected.shape or (wrong := np.argwhere(bits != expected)).size:
+            where = f" for the sum {sums[wrong[0][0]]}" if bits.shape == expected.shape else ""
+            raise _Refuted(f"neuron {neuron}: decides otherwise{where}")
+        cases += bits.size
+    return f"{np.count_nonzero(weights)} weights, {cases} sums"
