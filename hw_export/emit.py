@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +169,9 @@ def verify_manifest(directory: Path) -> tuple[IntegerModel, dict[str, Any]]:
         raise HardwareError(f"{path} is not JSON: export the model again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise HardwareError(f"{path} is not a manifest of {FORMAT} version {VERSION}: export the model again")
+    numbers = ("target_cycles", "values", "lane", "cycles")
+    if any(type(manifest.get(name)) is not int for name in numbers) or manifest.get("style") not in get_args(Style):
+        raise HardwareError(f"{path} does not say how the model was folded: export the model again")
     listed = manifest.get("files")
     if not isinstance(listed, dict) or "model.bnn" not in listed:
         raise HardwareError(f"{path} lists no files: export the model again")

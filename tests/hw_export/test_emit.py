@@ -138,6 +138,9 @@ def test_a_manifest_of_another_model_is_refused(made):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"model_digest": "0" * 64}))
     with pytest.raises(HardwareError, match="another model"):
         verify_manifest(folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"style": "baroque"}))
+    with pytest.raises(HardwareError, match="how the model was folded"):
+        verify_manifest(folder)
     for text, message in (("{", "not JSON"), ("[]", "not a manifest"), ('{"format": "x"}', "not a manifest")):
         (folder / "manifest.json").write_text(text)
         with pytest.raises(HardwareError, match=message):

@@ -1,0 +1,51 @@
+"""The hardware commands: a rate becomes a folding, proven and simulated are told apart, bad options end in 2."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def exported(call, digits_model, tmp_path):
+    folder = tmp_path / "hw"
+    code, out, _ = call(
+        "export", digits_model[0], "--out", folder, "--target-fps", 500000, "--clock-mhz", 100, "--json"
+    )
+    assert code == 0
+    return folder, json.loads(out)
+
+
+def test_a_rate_is_met(call, exported, digits_model, tmp_path):
+    _, told = exported
+    assert told["cycles_per_image"] <= 200
+    assert told["images_per_second"] == pytest.approx(100e6 / told["cycles_per_image"])
+    code, out, _ = call("export", digits_model[0], "--out", tmp_path / "slow", "--target-cycles", 10**6, "--json")
+    assert code == 0
+    assert json.loads(out)["cycles_per_image"] > told["cycles_per_image"]
+
+
+def test_equivalence_is_told_part_by_part(call, exported):
+    folder, _ = exported
+    code, out, _ = call("prove-equivalence", folder, "--json")
+    obligations = json.loads(out)
+    assert code == 0
+    assert all(one["holds"] == (one["how"] != "simulated") for one in obligations)
+    (folder / "bias.mem").write_text("0\n")
+    code, out, err = call("prove-equivalence", folder)
+    assert (code, out) == (2, "")
+    assert "bias.mem" in err
+
+
+def test_bad_options_are_one_sentence(call, digits_model, tmp_path):
+    for options, word in (
+        (("--target-fps", 5, "--target-cycles", 5), "--target-cycles"),
+        (("--style", "baroque"), "baroque"),
+    ):
+        code, out, err = call("export", digits_model[0], "--out", tmp_path / "hw", *options)
+        assert (code, out) == (2, "")
+        assert word in err
+        assert "Traceback" not in err
+    assert not (tmp_path / "hw").exists()
+    code, _, err = call("synth", tmp_path)
+    assert code == 2
+    assert "manifest.json" in err
