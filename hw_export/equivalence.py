@@ -1,8 +1,9 @@
 """Prove, part by part, that emitted hardware computes the model, from nothing but the files.
 
 Each obligation says what was shown and how: `exhaustive` means that every case was looked at, `derived` that the text
-was read by rules that keep its meaning (`extraction.py`), `same text` that a file is the package's own or follows from
-the model byte by byte. What is only simulated is not listed as proven: `simulated` obligations name what remains.
+was read by rules that keep its meaning (`extraction.py`), `same text` that a file is the package's own, `solver` that a
+comparison was settled by `bnnhw.verify`'s. The parts are proven on gates that Yosys makes of the files (`netlist.py`,
+`parts/`), which is trusted to read SystemVerilog.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ from typing import Any
 import numpy as np
 
 from bnnhw.hw_export import extraction
-from bnnhw.hw_export.emit import RTL, HardwareError, verify_manifest
+from bnnhw.hw_export.emit import HardwareError, verify_manifest
 from bnnhw.hw_export.extraction import Counters, NotUnderstood
 from bnnhw.hw_export.folding import Plan, Stage, plan
 from bnnhw.hw_export.memory import pixel_width, quantizer_shared
-from bnnhw.hw_export.top import generate
-from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, digest
+from bnnhw.hw_export.netlist import Netlist, Refuted, read_netlist
+from bnnhw.hw_export.parts import claims
+from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer
 
 INT32 = 1 << 32
 
 
 @dataclass(frozen=True)
 class Obligation:
-    """Something that has to hold. how: exhaustive, derived, same text or simulated. holds: whether it was shown; a
-    simulated one never is. detail: how many cases there were, or what is wrong."""
+    """Something that has to hold. how: exhaustive, derived, same text, solver, Yosys. holds: whether it was shown.
+    detail: how many cases there were, or what is wrong."""
 
     part: str
     claim: str
@@ -41,10 +43,6 @@ class Obligation:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
-
-
-class _Refuted(Exception):
-    """The claim is false; the message says where."""
 
 
 def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
@@ -58,46 +56,64 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
         begun = time.perf_counter()
         try:
             holds, detail = True, show()
-        except (NotUnderstood, _Refuted) as error:
+        except (NotUnderstood, Refuted) as error:
             holds, detail = False, str(error)
         except (OSError, ValueError) as error:
             raise HardwareError(f"{directory}: {part} cannot be read ({error}): export the model again") from None
         made.append(Obligation(part, claim, how, holds, detail, time.perf_counter() - begun))
 
-    oblige("bnn_top.sv", "connects the layers of this model", "same text", lambda: _top(directory, model, folded))
-    oblige("rtl", "is this package's", "same text", lambda: _library(directory))
+    found: list[Netlist] = []
+
+    def elaborate() -> str:
+        found.append(read_netlist(directory))
+        return f"{len(found[0].gates)} gates, {len(found[0].following)} flip-flops"
+
+    oblige("bnn_top", "is gates, flip-flops and memories on one clock", "Yosys", elaborate)
+    for netlist in found:
+        for claim in claims(model, folded, netlist):
+            oblige(claim.part, claim.says, claim.how, lambda claim=claim: f"{claim.show()} cases")  # type: ignore[misc]
+        oblige("memories", "hold their files' words", "exhaustive", lambda: _memories(directory, found[0]))
     oblige("quantizer.mem", "gives every pixel its level", "exhaustive", lambda: _quantizer(directory, model, folded))
     comparisons: dict[str, int] = {}
-    if (directory / "bnn_at_least.sv").exists():
-        bodies = extraction.modules((directory / "bnn_at_least.sv").read_text())
-        for name, body in bodies.items():
-
-            def compare(name: str = name, body: str = body) -> str:
-                comparisons[name] = extraction.at_least(name, body)
-                return f"{comparisons[name]} clocks"
-
-            oblige(name, "compares the sum of its bits with its threshold", "derived", compare)
+    if any(stage.unrolled for stage in folded.stages):
+        oblige("bnn_delay.sv", "is this package's", "same text", lambda: _same_text(directory, "bnn_delay.sv"))
+        says = "compare sums of their bits with their thresholds"
+        oblige("bnn_at_least.sv", says, "derived", lambda: _comparisons(directory, comparisons))
     for index, stage in enumerate(folded.stages):
         if stage.counting is not None:
             how = "derived, exhaustive" if stage.unrolled else "exhaustive"
-            claim = "has this model's weights, and decides as it does for every sum"
-            oblige(f"layer {index}", claim, how, _layer_claim(directory, index, stage, comparisons))
-    datapath = "bnn_mvtu, bnn_window, bnn_patch, bnn_pool, bnn_quantize, bnn_scores: streams and arithmetic"
-    made.append(Obligation("rtl", datapath, "simulated", False, "see `bnnhw simulate`", 0.0))
+            says = "has this model's weights, and decides as it does for every sum"
+            oblige(f"layer {index}", says, how, _layer_claim(directory, index, stage, comparisons))
     return tuple(made)
 
 
-def _top(directory: Path, model: IntegerModel, folded: Plan) -> str:
-    if (directory / "bnn_top.sv").read_text() != generate(model, folded, digest(model)):
-        raise _Refuted("bnn_top.sv is not what this package writes for the model")
-    return f"{len(folded.stages)} layers"
+def _memories(directory: Path, netlist: Netlist) -> str:
+    count = 0
+    for name, memory in sorted(netlist.memories.items()):
+        if memory.contents is None:
+            continue
+        part, _, kind = name.partition(".")
+        file = {"quantize.thresholds": "quantizer.mem", "scores.bias": "bias.mem"}.get(name)
+        file = file or f"{part}_{ {'weights': 'weights', 'limits': 'thresholds'}.get(kind, kind) }.mem"
+        if list(memory.contents) != extraction.words((directory / file).read_text()):
+            raise Refuted(f"{name} does not hold {file}")
+        count += len(memory.contents)
+    return f"{count} words"
 
 
-def _library(directory: Path) -> str:
-    for name in RTL:
-        if (directory / name).read_bytes() != (files("bnnhw.hw_export") / "rtl" / name).read_bytes():
-            raise _Refuted(f"{name} is not the package's")
-    return f"{len(RTL)} files"
+def _same_text(directory: Path, name: str) -> str:
+    if (directory / name).read_bytes() != (files("bnnhw.hw_export") / "rtl" / name).read_bytes():
+        raise Refuted(f"{name} is not the package's")
+    return "1 file"
+
+
+def _comparisons(directory: Path, clocks: dict[str, int]) -> str:
+    """Read the comparisons that unrolled layers share, and how many clocks each takes into `clocks`."""
+    path = directory / "bnn_at_least.sv"
+    bodies = extraction.modules(path.read_text()) if path.exists() else {}
+    for name, body in bodies.items():
+        clocks[name] = extraction.at_least(name, body)
+    return f"{len(clocks)} modules"
 
 
 def _quantizer(directory: Path, model: IntegerModel, folded: Plan) -> str:
@@ -112,13 +128,13 @@ def _quantizer(directory: Path, model: IntegerModel, folded: Plan) -> str:
     if quantizer_shared(quantizer):
         wanted = wanted[:1]
     if stored.shape != wanted.shape:
-        raise _Refuted(f"{stored.shape[0]} places, not {wanted.shape[0]}")
+        raise Refuted(f"{stored.shape[0]} places, not {wanted.shape[0]}")
     limits = wanted.astype(np.int64) - quantizer.pixel_min
     # Pixels between two neighbouring thresholds, stored or wanted, are alike: one of each kind is looked at.
     kinds = np.unique(np.clip(np.concatenate([stored.ravel(), limits.ravel(), [0]]), 0, span))
     for pixel in kinds:
         if (place := np.argwhere((pixel >= stored).sum(1) != (pixel >= limits).sum(1))).size:
-            raise _Refuted(f"pixel {pixel + quantizer.pixel_min} in place {place[0][0]} gets another level")
+            raise Refuted(f"pixel {pixel + quantizer.pixel_min} in place {place[0][0]} gets another level")
     return f"{stored.size} thresholds, {len(kinds)} kinds of pixel values"
 
 
@@ -152,7 +168,7 @@ def _decides(stage: Stage, found: Counters, bias: list[int] | None) -> str:
         elif np.array_equal(stored, -wanted):
             sign = -1
         else:
-            raise _Refuted(f"neuron {neuron}: weights differ")
+            raise Refuted(f"neuron {neuron}: weights differ")
         # Every sum that levels 0..highest can make, and the count that it is.
         low, high = -stage.highest * int((wanted < 0).sum()), stage.highest * int((wanted > 0).sum())
         sums = np.arange(low, high + 1, dtype=np.int64)
@@ -164,7 +180,7 @@ def _decides(stage: Stage, found: Counters, bias: list[int] | None) -> str:
                 (count << layer.shift) + bias[neuron] - ((sums << layer.shift) + int(layer.bias[neuron]))
             ) % INT32
             if sign < 0 or differs.any() or (found.most is not None and int(count.max()) > found.most):
-                raise _Refuted(f"class {neuron}: scores differ")
+                raise Refuted(f"class {neuron}: scores differ")
             cases += len(sums)
             continue
         if found.most is not None:
@@ -174,6 +190,6 @@ def _decides(stage: Stage, found: Counters, bias: list[int] | None) -> str:
         expected = sums[:, None] <= t if layer.less_equal[neuron] else sums[:, None] >= t
         if bits.shape != expected.shape or (wrong := np.argwhere(bits != expected)).size:
             where = f" for the sum {sums[wrong[0][0]]}" if bits.shape == expected.shape else ""
-            raise _Refuted(f"neuron {neuron}: decides otherwise{where}")
+            raise Refuted(f"neuron {neuron}: decides otherwise{where}")
         cases += bits.size
     return f"{np.count_nonzero(weights)} weights, {cases} sums"

@@ -145,7 +145,7 @@ def _divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def _foldings(stage: Stage, style: Style) -> Iterator[Stage]:
+def foldings(stage: Stage, style: Style) -> Iterator[Stage]:
     """Every pack, PE and SIMD that divide the layer and keep its weight words narrow enough, and all unrolled."""
     positions = stage.source[1] * stage.source[2]
     if stage.can_unroll and style != "folded":
@@ -171,10 +171,10 @@ def _fold(stage: Stage, target: int, style: Style) -> Stage:
     def rank(folded: Stage) -> tuple[int, float, int]:
         return (max(0, folded.cycles - target), folded.lookup_tables, folded.channels)
 
-    return min(_foldings(stage, style), key=rank)
+    return min(foldings(stage, style), key=rank)
 
 
-def _plain(model: IntegerModel) -> list[Stage]:
+def stages(model: IntegerModel) -> list[Stage]:
     """The stages before anything is folded."""
     made = []
     highest = model.quantizer.levels
@@ -200,9 +200,9 @@ def plan(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") 
         raise ValueError(f"style {style!r} must be one of {', '.join(get_args(Style))}")
     if target_cycles < 1:
         raise ValueError(f"target of {target_cycles} cycles an image must be at least 1")
-    stages = tuple(_fold(stage, target_cycles, style) for stage in _plain(model))
+    folded = tuple(_fold(stage, target_cycles, style) for stage in stages(model))
     total = prod(model.quantizer.shape)
     lane = (int(model.quantizer.pixel_max - model.quantizer.pixel_min).bit_length() + 7) // 8 * 8
-    choices = [n for n in _divisors(stages[0].channels) if n == 1 or n * lane <= WIDEST_INPUT]
+    choices = [n for n in _divisors(folded[0].channels) if n == 1 or n * lane <= WIDEST_INPUT]
     values = next((n for n in choices if total // n <= target_cycles), choices[-1])
-    return Plan(values, stages, total // values)
+    return Plan(values, folded, total // values)

@@ -20,10 +20,10 @@ from typing import Any
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
 
 FAMILIES = {
-    "xc7": "synth_xilinx -family xc7 -flatten -top bnn_top",
-    "xcup": "synth_xilinx -family xcup -flatten -top bnn_top",
-    "ice40": "synth_ice40 -top bnn_top",
-    "ecp5": "synth_ecp5 -top bnn_top",
+    "xc7": "synth_xilinx -family xc7 -flatten",
+    "xcup": "synth_xilinx -family xcup -flatten",
+    "ice40": "synth_ice40",
+    "ecp5": "synth_ecp5",
 }
 """Device families and the Yosys command that maps to each: Xilinx 7 series and UltraScale+, Lattice iCE40 and ECP5."""
 
@@ -73,6 +73,28 @@ def run_yosys(script: str, where: Path) -> None:
         raise HardwareError(f"Yosys refused the hardware:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
+def count_cells(where: Path, top: str, family: str) -> tuple[str, dict[str, int]]:
+    """Yosys' name, and how many cells of each kind the module `top` of the files in ``where`` becomes."""
+    sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
+    # Deferred, because a module's memory files are known only with its parameters.
+    script = [f"read_verilog -sv -defer {sources}", f"{FAMILIES[family]} -top {top}", "tee -q -o stat.json stat -json"]
+    run_yosys("\n".join(script) + "\n", where)
+    counted = json.loads((where / "stat.json").read_text())
+    counts = counted["design"]["num_cells_by_type"]
+    return str(counted["creator"]), {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+
+
+def tally(cells: dict[str, int]) -> dict[str, float]:
+    """What cells take, by the names that `Synthesis` has for it."""
+    return {
+        "lookup_tables": sum(LOOKUP_TABLES.get(name, 0) * number for name, number in cells.items()),
+        "memory_tables": sum(MEMORY_TABLES.get(name, 0) * number for name, number in cells.items()),
+        "flip_flops": sum(number for name, number in cells.items() if name.startswith(FLIP_FLOPS)),
+        "carries": sum(number for name, number in cells.items() if name in CARRIES),
+        "block_memories": sum(BLOCK_MEMORIES.get(name, 0) * number for name, number in cells.items()),
+    }
+
+
 def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
     """Synthesize the export in ``directory`` for a device family. Refuses files that its manifest does not state."""
     directory = Path(directory).resolve()
@@ -86,22 +108,12 @@ def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
         for name in manifest["files"]:
             if name.endswith((".sv", ".mem")) and "/" not in name:
                 shutil.copy(directory / name, where / name)
-        sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
-        # Deferred, because a module's memory files are known only with its parameters.
-        script = [f"read_verilog -sv -defer {sources}", FAMILIES[family], "tee -q -o stat.json stat -json"]
-        run_yosys("\n".join(script) + "\n", where)
-        counted = json.loads((where / "stat.json").read_text())
-    counts = counted["design"]["num_cells_by_type"]
-    cells = {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+        tool, cells = count_cells(where, "bnn_top", family)
     return Synthesis(
         family=family,
-        tool=str(counted["creator"]),
+        tool=tool,
         model_digest=str(manifest["model_digest"]),
-        lookup_tables=sum(LOOKUP_TABLES.get(name, 0) * number for name, number in cells.items()),
-        memory_tables=sum(MEMORY_TABLES.get(name, 0) * number for name, number in cells.items()),
-        flip_flops=sum(number for name, number in cells.items() if name.startswith(FLIP_FLOPS)),
-        carries=sum(number for name, number in cells.items() if name in CARRIES),
-        block_memories=sum(BLOCK_MEMORIES.get(name, 0) * number for name, number in cells.items()),
+        **tally(cells),  # type: ignore[arg-type]
         cycles_per_image=int(manifest["cycles"]),
         cells=dict(sorted(cells.items())),
         seconds=time.perf_counter() - begun,

@@ -92,6 +92,17 @@ def parts(model: IntegerModel, plan: Plan) -> list[Part]:
     return made
 
 
+def alone(part: Part, stage: Stage) -> str:
+    """SystemVerilog text of module ``alone``: one window or one layer's neurons, to be synthesized by itself."""
+    word = stage.channels * stage.width
+    takes = word if part.module in ("bnn_window", "bnn_patch") or not stage.unrolled else word * stage.taps
+    ports = {"clk": (1, "input"), "rst": (1, "input"), "s_data": (takes, "input"), "s_valid": (1, "input")}
+    ports |= {"s_ready": (1, "output"), "m_data": (part.width, "output"), "m_valid": (1, "output")}
+    ports |= {"m_ready": (1, "input")}
+    header = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for name, (bits, way) in ports.items())
+    return f"module alone (\n{header}\n);\n{_instance(part, {name: name for name in ports})}endmodule\n"
+
+
 def _instance(part: Part, ports: dict[str, str]) -> str:
     values = ",\n".join(f"      .{key}({value})" for key, value in part.parameters.items())
     wires = ",\n".join(f"      .{key}({value})" for key, value in ports.items())

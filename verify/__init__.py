@@ -1,5 +1,6 @@
 """Exact verification of an IntegerModel: properties, the engine's portfolio, the solver, and campaigns over images."""
 
+from bnnhw.verify._solver import Solver
 from bnnhw.verify.campaign import decide_many, verify_many
 from bnnhw.verify.check import Counterexample, Limits, Plan, UnsoundnessError, Verdict, check
 from bnnhw.verify.cross_check import cross_check
@@ -42,6 +43,7 @@ __all__ = [
     "PropertyError",
     "Record",
     "Region",
+    "Solver",
     "Subject",
     "UnsoundnessError",
     "Verdict",

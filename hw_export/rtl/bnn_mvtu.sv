@@ -40,7 +40,7 @@ module bnn_mvtu #(
   localparam integer RESULT = (THRESHOLD != 0) ? 1 : COUNT_WIDTH;
   // Bits of what SIMD inputs add.
   localparam integer ADDED_WIDTH = $clog2(SIMD * HIGHEST + 1);
-  localparam [ADDED_WIDTH-1:0] NOTHING = 0, ALL = HIGHEST[ADDED_WIDTH-1:0];
+  localparam [ADDED_WIDTH-1:0] ALL = HIGHEST[ADDED_WIDTH-1:0];
   localparam integer SUM_WIDTH = ((ADDED_WIDTH > COUNT_WIDTH) ? ADDED_WIDTH : COUNT_WIDTH) + 1;
   localparam [SUM_WIDTH-1:0] MOST = {{(SUM_WIDTH - COUNT_WIDTH) {1'b0}}, {COUNT_WIDTH{1'b1}}};
 
@@ -71,6 +71,11 @@ module bnn_mvtu #(
   // Thresholds of all positions, or of every position the same.
   bnn_counter #(.COUNT(PLACES * GROUPS)) count_limit (.clk(clk), .rst(rst), .step(neuron_done), .value(limit_word), .last(limit_last));
 
+  // The thresholds that a neuron's last inputs take along.
+  /* verilator lint_off UNUSEDSIGNAL */
+  wire [PE*ENTRY-1:0] entries = limits[limit_word];
+  /* verilator lint_on UNUSEDSIGNAL */
+
   // Stage 1: the inputs' slice, its weights and, with a neuron's last ones, its threshold.
   reg [SIMD*WIDTH-1:0] inputs;
   reg [2*PE*SIMD-1:0] planes;
@@ -86,19 +91,21 @@ module bnn_mvtu #(
       inputs <= s_data[slice*SIMD*WIDTH+:SIMD*WIDTH];
       planes <= weights[weight];
     end
-  genvar lane;
+  genvar lane, i;
   generate
     for (lane = 0; lane < PE; lane = lane + 1) begin : neuron
       wire [SIMD-1:0] plus = planes[lane*SIMD+:SIMD];
       wire [SIMD-1:0] minus = planes[(PE+lane)*SIMD+:SIMD];
-      reg [ADDED_WIDTH-1:0] sum, added;
-      integer i;
-      always @* begin
-        sum = NOTHING;
-        for (i = 0; i < SIMD; i = i + 1) begin
-          sum = sum + (plus[i] ? {{(ADDED_WIDTH - WIDTH) {1'b0}}, inputs[i*WIDTH+:WIDTH]} : NOTHING);
-          sum = sum + (minus[i] ? ALL - {{(ADDED_WIDTH - WIDTH) {1'b0}}, inputs[i*WIDTH+:WIDTH]} : NOTHING);
+      reg [ADDED_WIDTH-1:0] added;
+      for (i = 0; i < SIMD; i = i + 1) begin : term
+        wire [ADDED_WIDTH-1:0] level = {{(ADDED_WIDTH - WIDTH) {1'b0}}, inputs[i*WIDTH+:WIDTH]};
+        wire [ADDED_WIDTH-1:0] carried, sum;
+        if (i == 0) begin : start
+          assign carried = {ADDED_WIDTH{1'b0}};
+        end else begin : link
+          assign carried = term[i-1].sum;
         end
+        assign sum = carried + (plus[i] ? level : minus[i] ? ALL - level : {ADDED_WIDTH{1'b0}});
       end
 
       // Stage 3: the count, and with a neuron's last slice its result.
@@ -108,14 +115,14 @@ module bnn_mvtu #(
       wire [COUNT_WIDTH-1:0] stopped = (total > MOST) ? MOST[COUNT_WIDTH-1:0] : total[COUNT_WIDTH-1:0];
       always @(posedge clk)
         if (go) begin
-          added <= sum;
+          added <= term[SIMD-1].sum;
           if (busy2) count <= stopped;
         end
       if (THRESHOLD != 0) begin : compare
         reg [ENTRY-1:0] limit1, limit2;
         always @(posedge clk)
           if (go) begin
-            limit1 <= limits[limit_word][lane*ENTRY+:ENTRY];
+            limit1 <= entries[lane*ENTRY+:ENTRY];
             limit2 <= limit1;
           end
         assign results[lane] = (stopped >= limit2[COUNT_WIDTH-1:0]) != limit2[COUNT_WIDTH];

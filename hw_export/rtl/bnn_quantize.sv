@@ -47,17 +47,20 @@ module bnn_quantize #(
   wire [OWN*LEVELS*THRESHOLD_WIDTH-1:0] limits = thresholds[place];
 
   wire [VALUES*LEVEL_WIDTH-1:0] levels;
-  genvar v;
+  genvar v, j;
   generate
     for (v = 0; v < VALUES; v = v + 1) begin : value
       localparam integer FIRST = (OWN == 1) ? 0 : v * LEVELS;
       wire [PIXEL_WIDTH-1:0] pixel = s_data[v*LANE+:PIXEL_WIDTH];
+      wire [LEVELS-1:0] reached;
+      for (j = 0; j < LEVELS; j = j + 1) begin : compare
+        assign reached[j] = ({1'b0, pixel} >= limits[(FIRST+j)*THRESHOLD_WIDTH+:THRESHOLD_WIDTH]);
+      end
       reg [LEVEL_WIDTH-1:0] level;
-      integer j;
+      integer k;
       always @* begin
         level = 0;
-        for (j = 0; j < LEVELS; j = j + 1)
-          if ({1'b0, pixel} >= limits[(FIRST+j)*THRESHOLD_WIDTH+:THRESHOLD_WIDTH]) level = level + 1'b1;
+        for (k = 0; k < LEVELS; k = k + 1) if (reached[k]) level = level + 1'b1;
       end
       assign levels[v*LEVEL_WIDTH+:LEVEL_WIDTH] = level;
     end

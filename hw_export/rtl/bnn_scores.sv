@@ -28,13 +28,15 @@ module bnn_scores #(
   wire sent = m_valid && m_ready;
   bnn_counter #(.COUNT(CLASSES + 1)) count_beat (.clk(clk), .rst(rst), .step(sent), .value(beat), .last(m_last));
 
-  localparam integer CLASS_WIDTH = $clog2(CLASSES);
+  localparam integer CLASS_WIDTH = (CLASSES > 1) ? $clog2(CLASSES) : 1;
   reg [CLASS_WIDTH-1:0] best_class;
   reg signed [31:0] best_score;
 
   wire [31:0] index = m_last ? 32'd0 : beat;
   wire [31:0] count = {{(32 - COUNT_WIDTH) {1'b0}}, counts[index*COUNT_WIDTH+:COUNT_WIDTH]};
   wire signed [31:0] score = (count << SHIFT) + bias[index];
+  // Strictly: an equal score later in the list does not win.
+  wire better = (score > best_score);
 
   assign m_data  = m_last ? {{(32 - CLASS_WIDTH) {1'b0}}, best_class} : score;
 
@@ -42,8 +44,7 @@ module bnn_scores #(
     if (s_ready) counts <= s_data;
     if (rst) m_valid <= 1'b0;
     else if (s_ready) m_valid <= s_valid;
-    // Strictly greater: an equal score later in the list does not win.
-    if (sent && !m_last && (beat == 0 || score > best_score)) begin
+    if (sent && !m_last && (beat == 0 || better)) begin
       best_score <= score;
       best_class <= beat[CLASS_WIDTH-1:0];
     end

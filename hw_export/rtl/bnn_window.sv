@@ -58,13 +58,14 @@ module bnn_window #(
   wire [31:0] slot = (turn >= ROWS) ? turn - ROWS : turn;
   /* verilator lint_off UNUSEDSIGNAL */
   wire [31:0] address = on_image ? slot * IN_W + x : 32'd0;
+  wire [31:0] place = in_slot * IN_W + in_column;
   /* verilator lint_on UNUSEDSIGNAL */
 
   reg [WIDTH-1:0] word;
   reg padding;
   assign m_data = padding ? {WIDTH{1'b0}} : word;
 
-  always @(posedge clk) if (take) ring[in_slot*IN_W+in_column] <= s_data;
+  always @(posedge clk) if (take) ring[place] <= s_data;
   always @(posedge clk) if (step) word <= ring[address];
   always @(posedge clk) begin
     if (step) padding <= !on_image;
