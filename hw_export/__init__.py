@@ -8,14 +8,18 @@ once, `memory.py` lays out its memories, `top.py` connects the parts, `emit.py` 
 they take, `equivalence.py` proves from the files that they compute the model.
 """
 
+from bnnhw.hw_export.devices import DEVICES, budget
 from bnnhw.hw_export.emit import Export, HardwareError, export, verify_manifest
 from bnnhw.hw_export.equivalence import Obligation, prove_equivalence
-from bnnhw.hw_export.folding import Plan, Stage, Style, plan
+from bnnhw.hw_export.folding import Budget, Plan, Style, fastest, plan
 from bnnhw.hw_export.resources import StageResources, resources
 from bnnhw.hw_export.simulation import Simulation, simulate
+from bnnhw.hw_export.stage import Stage
 from bnnhw.hw_export.synthesis import Synthesis, synthesize
 
 __all__ = [
+    "DEVICES",
+    "Budget",
     "Export",
     "HardwareError",
     "Obligation",
@@ -25,7 +29,9 @@ __all__ = [
     "StageResources",
     "Style",
     "Synthesis",
+    "budget",
     "export",
+    "fastest",
     "plan",
     "prove_equivalence",
     "resources",

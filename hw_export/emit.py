@@ -18,13 +18,13 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export import memory, unrolled
+from bnnhw.hw_export import accelerator, memory, unrolled
 from bnnhw.hw_export.folding import Plan, Style, plan
 from bnnhw.hw_export.top import describe, generate, lane_width
 from bnnhw.model import IntegerModel, Output, digest, encode, load, reference
 
 FORMAT = "bnnhw-hardware"
-VERSION = 2
+VERSION = 3
 RTL = (
     "bnn_counter.sv",
     "bnn_delay.sv",
@@ -33,6 +33,7 @@ RTL = (
     "bnn_patch.sv",
     "bnn_pool.sv",
     "bnn_quantize.sv",
+    "bnn_registers.sv",
     "bnn_rows.sv",
     "bnn_scores.sv",
     "bnn_window.sv",
@@ -72,7 +73,8 @@ def _vectors(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer])
     }
 
 
-def _contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer] | None) -> dict[str, bytes]:
+def contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer] | None = None) -> dict[str, bytes]:
+    """Every file of an export but its manifest."""
     texts: dict[str, str] = {name: (files("bnnhw.hw_export") / "rtl" / name).read_text() for name in RTL}
     texts["bnn_top.sv"] = generate(model, folded, digest(model))
     width = memory.quantizer_word_width(folded, model.quantizer)
@@ -95,9 +97,11 @@ def _contents(model: IntegerModel, folded: Plan, pixels: npt.NDArray[np.integer]
         texts["bnn_at_least.sv"] = unrolled.library(needed)
     if pixels is not None and len(pixels):
         texts |= _vectors(model, folded, pixels)
-    contents = {name: text.encode() for name, text in texts.items()}
-    contents["model.bnn"] = encode(model)
-    return contents
+    texts["bnn_accelerator.sv"] = accelerator.wrapper(model, folded, digest(model))
+    texts["bnn.h"] = accelerator.header(model, folded, digest(model))
+    texts["bnn_driver.py"] = accelerator.driver()
+    texts["vivado.tcl"] = accelerator.vivado_script([name for name in texts if name.endswith(".sv")])
+    return {name: text.encode() for name, text in texts.items()} | {"model.bnn": encode(model)}
 
 
 def export(
@@ -116,13 +120,17 @@ def export(
     if directory.exists() and not (directory / "manifest.json").exists() and any(directory.iterdir()):
         raise HardwareError(f"{directory} is not empty and holds no export: choose another folder or empty it")
     folded = plan(model, target_cycles, style)
-    contents = _contents(model, folded, images)
+    made = contents(model, folded, images)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "model_digest": digest(model),
         "target_cycles": target_cycles,
         "style": style,
+        "shape": list(model.quantizer.shape),
+        "classes": model.classes,
+        "pixel_min": model.quantizer.pixel_min,
+        "pixel_max": model.quantizer.pixel_max,
         "values": folded.values,
         "lane": lane_width(model),
         "cycles": folded.cycles,
@@ -130,12 +138,12 @@ def export(
             {"kind": type(s.layer).__name__.lower(), "pe": s.pe, "simd": s.simd, "pack": s.pack, "unrolled": s.unrolled}
             for s in folded.stages
         ],
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())},
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(made.items())},
     }
     directory.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
     try:
-        for name, data in contents.items():
+        for name, data in made.items():
             path = fresh / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)

@@ -20,11 +20,14 @@ import numpy as np
 from bnnhw.hw_export import extraction
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
 from bnnhw.hw_export.extraction import Counters, NotUnderstood
-from bnnhw.hw_export.folding import Plan, Stage, plan
+from bnnhw.hw_export.folding import Plan, plan
 from bnnhw.hw_export.memory import pixel_width, quantizer_shared
 from bnnhw.hw_export.netlist import Netlist, Refuted, read_netlist
 from bnnhw.hw_export.parts import claims
-from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer
+from bnnhw.hw_export.parts.part import Part
+from bnnhw.hw_export.parts.registers import registers
+from bnnhw.hw_export.stage import Stage
+from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, digest
 
 INT32 = 1 << 32
 
@@ -73,6 +76,8 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
         for claim in claims(model, folded, netlist):
             oblige(claim.part, claim.says, claim.how, lambda claim=claim: f"{claim.show()} cases")  # type: ignore[misc]
         oblige("memories", "hold their files' words", "exhaustive", lambda: _memories(directory, found[0]))
+    says = "reads and writes as documented, states this model, resets and counts"
+    oblige("bnn_accelerator", says, "exhaustive", lambda: _registers(directory, digest(model)))
     oblige("quantizer.mem", "gives every pixel its level", "exhaustive", lambda: _quantizer(directory, model, folded))
     comparisons: dict[str, int] = {}
     if any(stage.unrolled for stage in folded.stages):
@@ -99,6 +104,12 @@ def _memories(directory: Path, netlist: Netlist) -> str:
             raise Refuted(f"{name} does not hold {file}")
         count += len(memory.contents)
     return f"{count} words"
+
+
+def _registers(directory: Path, model_digest: str) -> str:
+    part = Part(read_netlist(directory, "bnn_accelerator"), "registers")
+    registers(part, model_digest)
+    return f"{part.tally[0]} cases"
 
 
 def _same_text(directory: Path, name: str) -> str:

@@ -18,7 +18,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export.folding import Stage
+from bnnhw.hw_export.stage import Stage
 
 
 class NotUnderstood(ValueError):

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from bnnhw.hw_export.counting import Counting
-from bnnhw.hw_export.folding import Plan, Stage
+from bnnhw.hw_export.folding import Plan
+from bnnhw.hw_export.stage import Stage
 from bnnhw.model import Output, Quantizer
 
 

@@ -31,7 +31,7 @@ UNKNOWN: Plane = (0, 0)
 GATES = ("$_NOT_", "$_AND_", "$_OR_", "$_XOR_", "$_MUX_")
 SCRIPT = """\
 read_verilog -sv -defer {sources}
-hierarchy -top bnn_top -check
+hierarchy -top {top} -check
 {boxes}
 proc
 flatten
@@ -68,14 +68,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Netlist:
-    """Gates (driven net: type and inputs), flip-flops (net: its next value's), memories, unrolled layers (type and
-    pins), and nets by name, bit 0 first."""
+    """Gates (driven net: type and inputs), flip-flops (net: its next value's), memories, modules left out (type
+    and pins), and nets by name, bit 0 first."""
 
     names: dict[str, tuple[Bit, ...]]
     gates: dict[int, tuple[str, tuple[Bit, ...]]]
     following: dict[int, Bit]
     memories: dict[str, Memory]
-    unrolled: dict[str, tuple[str, dict[str, tuple[Bit, ...]]]]
+    boxes: dict[str, tuple[str, dict[str, tuple[Bit, ...]]]]
 
     def word(self, name: str) -> tuple[Bit, ...]:
         """The nets of a wire or register."""
@@ -93,22 +93,26 @@ class Netlist:
         return self.following[bit]
 
 
-def read_netlist(directory: Path) -> Netlist:
-    """Elaborate the export in ``directory``. Its files should have been checked against their manifest."""
+def read_netlist(directory: Path, top: str = "bnn_top") -> Netlist:
+    """Elaborate the export in ``directory``. Its files should have been checked against their manifest.
+
+    top: `bnn_top` without its unrolled layers, or `bnn_accelerator` without `bnn_top`.
+    """
+    inside = {"bnn_top"} if top == "bnn_accelerator" else {path.stem for path in directory.glob("bnn_layer*.sv")}
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch)
         for path in directory.iterdir():
             if path.suffix in (".sv", ".mem"):
                 shutil.copy(path, where / path.name)
         sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
-        boxes = "\n".join(f"blackbox {path.stem}" for path in sorted(where.glob("bnn_layer*.sv")))
-        run_yosys(SCRIPT.format(sources=sources, boxes=boxes), where)
-        module = json.loads((where / "netlist.json").read_text())["modules"]["bnn_top"]
-    clock = module["netnames"]["clk"]["bits"]
+        boxes = "\n".join(f"blackbox {name}" for name in sorted(inside))
+        run_yosys(SCRIPT.format(sources=sources, top=top, boxes=boxes), where)
+        module = json.loads((where / "netlist.json").read_text())["modules"][top]
+    clock = module["netnames"]["clk" if top == "bnn_top" else "aclk"]["bits"]
     gates: dict[int, tuple[str, tuple[Bit, ...]]] = {}
     following: dict[int, Bit] = {}
     memories: dict[str, Memory] = {}
-    unrolled: dict[str, tuple[str, dict[str, tuple[Bit, ...]]]] = {}
+    left_out: dict[str, tuple[str, dict[str, tuple[Bit, ...]]]] = {}
     for name, cell in module["cells"].items():
         kind, pins = cell["type"], cell["connections"]
         if kind in GATES:
@@ -120,12 +124,12 @@ def read_netlist(directory: Path) -> Netlist:
             following[pins["Q"][0]] = pins["D"][0]
         elif kind == "$mem_v2":
             memories[name] = _memory(name, cell, clock)
-        elif kind.startswith("bnn_layer"):
-            unrolled[name] = (kind, {pin: tuple(bits) for pin, bits in pins.items()})
+        elif kind in inside:
+            left_out[name] = (kind, {pin: tuple(bits) for pin, bits in pins.items()})
         elif kind != "$scopeinfo":
             raise Refuted(f"{name} is a {kind}")
     names = {name: tuple(net["bits"]) for name, net in module["netnames"].items() if not net["hide_name"]}
-    return Netlist(names, gates, following, memories, unrolled)
+    return Netlist(names, gates, following, memories, left_out)
 
 
 def _memory(name: str, cell: dict[str, dict[str, object]], clock: list[Bit]) -> Memory:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnnhw.hw_export.folding import Plan, Stage
+from bnnhw.hw_export.folding import Plan
 from bnnhw.hw_export.memory import pixel_width, quantizer_shared, threshold_places
+from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, MaxPool, Output
 
 Parameters = dict[str, int | str]
@@ -67,6 +68,23 @@ def _compute(index: int, stage: Stage) -> Part:
     return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 1}, out, "a bit a channel")
 
 
+def _quantize(model: IntegerModel, plan: Plan) -> Part:
+    quantizer, level_width = model.quantizer, model.quantizer.levels.bit_length()
+    used, lane = pixel_width(quantizer), lane_width(model)
+    quantize: Parameters = {"VALUES": plan.values, "LANE": lane, "BEATS": plan.beats, "PIXEL_WIDTH": used}
+    quantize |= {"LEVELS": quantizer.levels, "LEVEL_WIDTH": level_width, "SHARED": int(quantizer_shared(quantizer))}
+    quantize |= {"THRESHOLD_FILE": '"quantizer.mem"'}
+    return Part("bnn_quantize", "quantize", quantize, plan.values * level_width, "pixels to levels")
+
+
+def _scores(model: IntegerModel, plan: Plan) -> Part:
+    last = plan.stages[-1].counting
+    assert last is not None
+    scores: Parameters = {"CLASSES": model.classes, "COUNT_WIDTH": last.width}
+    scores |= {"SHIFT": model.output.shift, "BIAS_FILE": '"bias.mem"'}
+    return Part("bnn_scores", "scores", scores, 32, "counts to scores and the class")
+
+
 def describe(stage: Stage) -> str:
     """A layer's shapes and folding, for comments."""
     kind = type(stage.layer).__name__.lower()
@@ -92,15 +110,23 @@ def parts(model: IntegerModel, plan: Plan) -> list[Part]:
     return made
 
 
-def alone(part: Part, stage: Stage) -> str:
-    """SystemVerilog text of module ``alone``: one window or one layer's neurons, to be synthesized by itself."""
-    word = stage.channels * stage.width
-    takes = word if part.module in ("bnn_window", "bnn_patch") or not stage.unrolled else word * stage.taps
-    ports = {"clk": (1, "input"), "rst": (1, "input"), "s_data": (takes, "input"), "s_valid": (1, "input")}
-    ports |= {"s_ready": (1, "output"), "m_data": (part.width, "output"), "m_valid": (1, "output")}
-    ports |= {"m_ready": (1, "input")}
-    header = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for name, (bits, way) in ports.items())
-    return f"module alone (\n{header}\n);\n{_instance(part, {name: name for name in ports})}endmodule\n"
+def alone(model: IntegerModel, plan: Plan) -> dict[str, str]:
+    """SystemVerilog text of a module ``alone`` for each part, which is synthesized by itself with it."""
+    chain = [_quantize(model, plan), *parts(model, plan), _scores(model, plan)]
+    texts, width = {}, plan.values * lane_width(model)
+    for part in chain:
+        ports = {"clk": (1, "input"), "rst": (1, "input"), "s_data": (width, "input"), "s_valid": (1, "input")}
+        ports |= {"s_ready": (1, "output"), "m_data": (part.width, "output"), "m_valid": (1, "output")}
+        ports |= {"m_ready": (1, "input")}
+        if part is chain[0]:
+            ports |= {"s_last": (1, "input"), "frame_error": (1, "output")}
+        if part is chain[-1]:
+            ports |= {"m_last": (1, "output")}
+        header = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for name, (bits, way) in ports.items())
+        instance = _instance(part, {name: name for name in ports})
+        texts[part.name] = f"module alone (\n{header}\n);\n{instance}endmodule\n"
+        width = part.width
+    return texts
 
 
 def _instance(part: Part, ports: dict[str, str]) -> str:
@@ -146,14 +172,11 @@ def generate(model: IntegerModel, plan: Plan, model_digest: str) -> str:
         lines.append(f"  wire {name}_valid, {name}_ready;")
     text = "\n".join(lines) + "\n\n"
     clocked = {"clk": "clk", "rst": "rst"}
-    quantize: Parameters = {"VALUES": plan.values, "LANE": lane, "BEATS": plan.beats, "PIXEL_WIDTH": used}
-    quantize |= {"LEVELS": quantizer.levels, "LEVEL_WIDTH": level_width, "SHARED": int(quantizer_shared(quantizer))}
-    quantize |= {"THRESHOLD_FILE": '"quantizer.mem"'}
     axis_in = {"s_data": "s_axis_tdata", "s_last": "s_axis_tlast"}
     axis_in |= {"s_valid": "s_axis_tvalid", "s_ready": "s_axis_tready"}
     text += "  // Pixels to levels.\n"
     text += _instance(
-        Part("bnn_quantize", "quantize", quantize, 0, ""),
+        _quantize(model, plan),
         clocked | axis_in | _out("level") | {"frame_error": "frame_error"},
     )
     before = "level"
@@ -165,15 +188,9 @@ def generate(model: IntegerModel, plan: Plan, model_digest: str) -> str:
             text += f"\n  // {part.name}: {part.note}.\n"
         text += _instance(part, clocked | _in(before) | _out(part.name))
         before = part.name
-    last = plan.stages[-1].counting
-    assert last is not None
-    scores: Parameters = {"CLASSES": model.classes, "COUNT_WIDTH": last.width}
-    scores |= {"SHIFT": model.output.shift, "BIAS_FILE": '"bias.mem"'}
     axis_out = {"m_data": "m_axis_tdata", "m_valid": "m_axis_tvalid", "m_last": "m_axis_tlast"}
     text += "\n  // Counts to scores and the class.\n"
-    text += _instance(
-        Part("bnn_scores", "scores", scores, 32, ""), clocked | _in(before) | axis_out | {"m_ready": "m_axis_tready"}
-    )
+    text += _instance(_scores(model, plan), clocked | _in(before) | axis_out | {"m_ready": "m_axis_tready"})
     return text + "endmodule\n"
 
 

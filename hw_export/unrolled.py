@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from bnnhw.hw_export.folding import Stage
+from bnnhw.hw_export.stage import Stage
 
 LEVELS_A_CLOCK = 2
 """Counters in a row, or the final sum and comparison, between registers."""
@@ -91,14 +91,22 @@ def _function(name: str, inputs: int, outputs: int) -> list[str]:
     ]
 
 
+def counter_sizes(bits: int) -> list[int]:
+    """How many inputs the counters of one level take of ``bits`` bits of the same weight; two at most are left."""
+    sizes = []
+    while bits > 2:
+        sizes.append(3 if bits < 5 else min(6, bits))
+        bits -= sizes[-1]
+    return sizes
+
+
 def _reduced(columns: list[list[str]], level: int, body: list[str]) -> list[list[str]]:
     """One level of counters: six bits of a weight become one of it and of the next two."""
     made: list[list[str]] = [[] for _ in range(len(columns) + 2)]
     number = 0
     for k, column in enumerate(columns):
         rest = column
-        while len(rest) > 2:
-            size = 3 if len(rest) < 5 else min(6, len(rest))
+        for size in counter_sizes(len(column)):
             part, rest = rest[:size], rest[size:]
             kind, outputs = ("count3", 2) if size == 3 else ("count6", 3)
             padded = [*part, *["1'b0"] * ((3 if size == 3 else 6) - size)]

@@ -24,6 +24,12 @@ TargetRate = Annotated[
     float | None, typer.Option("--target-fps", min=0.001, help="Images a second, instead of --target-cycles.")
 ]
 Clock = Annotated[float, typer.Option("--clock-mhz", min=0.001, help="Clock that --target-fps counts on.")]
+MaxTables = Annotated[
+    int | None, typer.Option("--max-luts", min=1, help="Lookup tables at most: as fast as these allow (estimated).")
+]
+Device = Annotated[
+    str | None, typer.Option("--device", help="As fast as this device allows, such as xc7z020 (estimated).")
+]
 StyleName = Annotated[
     str, typer.Option("--style", help="folded, unrolled, or auto: whichever is smaller for each layer.")
 ]
@@ -42,28 +48,39 @@ def export(
     target_cycles: TargetCycles = None,
     target_fps: TargetRate = None,
     clock_mhz: Clock = 200.0,
+    max_luts: MaxTables = None,
+    device: Device = None,
     style: StyleName = "auto",
     json: Json = False,
 ) -> None:
     """Write SystemVerilog, memory files, test vectors and a manifest that binds them to the model's digest."""
     loaded = load(model)
     images = bnnhw.data.load(dataset, data)
-    if target_cycles is not None and target_fps is not None:
-        raise bnnhw.hw_export.HardwareError("--target-cycles and --target-fps both given: give one of them")
+    goals = {"--target-cycles": target_cycles, "--target-fps": target_fps, "--max-luts": max_luts, "--device": device}
+    given = [name for name, value in goals.items() if value is not None]
+    if len(given) > 1:
+        raise bnnhw.hw_export.HardwareError(f"{' and '.join(given)} are given: give one of them")
     cycles = target_cycles or 4096
     if target_fps is not None:
         cycles = max(1, int(clock_mhz * 1e6 / target_fps))
+    elif max_luts is not None or device is not None:
+        budget = bnnhw.hw_export.budget(device) if device is not None else bnnhw.hw_export.Budget(max_luts or 0)
+        cycles = bnnhw.hw_export.fastest(loaded, budget, _style(style))
     made = bnnhw.hw_export.export(loaded, out, images.test_images[:vectors], cycles, _style(style))
     rows = [row.__dict__ for row in bnnhw.hw_export.resources(loaded, cycles, _style(style))]
     reached = {"cycles_per_image": made.plan.cycles, "images_per_second": clock_mhz * 1e6 / made.plan.cycles}
+    estimated = {"lookup_tables": made.plan.lookup_tables, "block_memories": made.plan.block_memories}
     if json:
-        print_json({"digest": digest(loaded), "hardware": str(out), **reached, "resources": rows})
+        told = {"digest": digest(loaded), "hardware": str(out), **reached, "estimated": estimated, "resources": rows}
+        print_json(told)
         return
     print_table(f"hardware of {digest(loaded)[:16]}", list(rows[0]), [list(row.values()) for row in rows])
     if made.plan.cycles > cycles:
         say(f"{cycles} clocks an image were asked for: {made.plan.cycles} is as near as this network comes")
     rate = reached["images_per_second"]
     say(f"hardware in {out}: an image every {made.plan.cycles} clocks, {rate:,.0f} a second at {clock_mhz:g} MHz")
+    tables, memories = estimated["lookup_tables"], estimated["block_memories"]
+    say(f"about {tables:,} lookup tables and {memories:g} block memories on Xilinx 7 series; `bnnhw synth` counts them")
 
 
 def _style(name: str) -> bnnhw.hw_export.Style:

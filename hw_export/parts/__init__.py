@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bnnhw.hw_export.folding import Plan, Stage
+from bnnhw.hw_export.folding import Plan
 from bnnhw.hw_export.netlist import Bit, Netlist, Refuted
 from bnnhw.hw_export.parts.neurons import mvtu
 from bnnhw.hw_export.parts.part import Part
@@ -28,6 +28,7 @@ from bnnhw.hw_export.parts.quantize import quantize
 from bnnhw.hw_export.parts.register import pack, pool
 from bnnhw.hw_export.parts.scores import scores
 from bnnhw.hw_export.parts.window import patch, window
+from bnnhw.hw_export.stage import Stage
 from bnnhw.hw_export.top import parts as chain
 from bnnhw.model import IntegerModel
 
@@ -87,8 +88,8 @@ def _streams(model: IntegerModel, plan: Plan, netlist: Netlist) -> int:
     """Nets of neighbouring ports are the same nets."""
 
     def port(part: str, name: str) -> tuple[Bit, ...]:
-        if part in netlist.unrolled:
-            kind, pins = netlist.unrolled[part]
+        if part in netlist.boxes:
+            kind, pins = netlist.boxes[part]
             if kind != f"bnn_{part}":
                 raise Refuted(f"{part} is a {kind}")
             return pins[name]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnnhw.hw_export.folding import Stage
 from bnnhw.hw_export.memory import threshold_places
 from bnnhw.hw_export.netlist import Memory
 from bnnhw.hw_export.parts.part import Numbers, Part, combinations, fields
+from bnnhw.hw_export.stage import Stage
 from bnnhw.model import Output
 
 

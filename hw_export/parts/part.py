@@ -44,6 +44,10 @@ class Part:
     def cases(self, count: int, reset: int = 0) -> Cases:
         return Cases(self.netlist, count).give(self.netlist.word("rst"), reset)
 
+    def plain_cases(self, count: int) -> Cases:
+        """Cases in which reset, too, is unknown."""
+        return Cases(self.netlist, count)
+
     def give(self, cases: Cases, **words: npt.ArrayLike) -> None:
         for name, values in words.items():
             cases.give(self.word(name), values)
@@ -73,8 +77,12 @@ class Part:
             self.follows(cases, **{f"count_{name}.counting.count": values})
 
     def moves(self, what: str, target: tuple[Bit, ...], source: tuple[Bit, ...], **given: int) -> None:
+        """Each bit of `target` is that of `source`, without reset, where these words have these values."""
         words: Words = [(self.netlist.word("rst"), 0)]
-        words += [(self.word(name), value) for name, value in given.items()]
+        self.moves_where(what, target, source, words + [(self.word(name), value) for name, value in given.items()])
+
+    def moves_where(self, what: str, target: tuple[Bit, ...], source: tuple[Bit, ...], words: Words) -> None:
+        """The same where any nets have the values that go with them."""
         self.tally[0] += show_moves(self.netlist, f"{self.prefix}.{what}", target, source, words)
 
     def starts(self, registers: list[str], counters: dict[str, int]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnnhw.hw_export.folding import Stage
 from bnnhw.hw_export.parts.part import Part, combinations
+from bnnhw.hw_export.stage import Stage
 from bnnhw.model import MaxPool
 
 

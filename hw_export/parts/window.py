@@ -9,9 +9,9 @@ from operator import mul
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export.folding import Stage
 from bnnhw.hw_export.netlist import Cases, Memory, Refuted
 from bnnhw.hw_export.parts.part import Numbers, Part, combinations, fields
+from bnnhw.hw_export.stage import Stage
 
 
 class _Ring:

@@ -132,6 +132,15 @@ module bnn_mvtu #(
     end
   endgenerate
 
+  // Each group of neurons has its place in the word that leaves.
+  genvar place;
+  generate
+    for (place = 0; place < GROUPS; place = place + 1) begin : word
+      always @(posedge clk)
+        if (go && busy2 && last2 && group2 == place) m_data[place*PE*RESULT+:PE*RESULT] <= results;
+    end
+  endgenerate
+
   always @(posedge clk) begin
     if (go) begin
       first1 <= (slice == 0) && (tap == 0);
@@ -142,7 +151,6 @@ module bnn_mvtu #(
       last2 <= last1;
       complete2 <= complete1;
       group2 <= group1;
-      if (busy2 && last2) m_data[group2*PE*RESULT+:PE*RESULT] <= results;
     end
     if (rst) begin
       busy1 <= 1'b0;

@@ -50,7 +50,7 @@ module bnn_patch #(
   assign row_done = step && swept_last;
   bnn_counter #(.COUNT(SWEPT)) count_swept (.clk(clk), .rst(rst), .step(step), .value(swept), .last(swept_last));
   // Columns until the next patch is complete, from the first complete one on.
-  wire first_complete = (swept >= KERNEL_W - 1);
+  wire first_complete = (swept + 1 >= KERNEL_W);
   /* verilator lint_off UNUSEDSIGNAL */
   wire phase_last;
   wire [31:0] phase;

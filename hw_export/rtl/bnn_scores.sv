@@ -28,12 +28,24 @@ module bnn_scores #(
   wire sent = m_valid && m_ready;
   bnn_counter #(.COUNT(CLASSES + 1)) count_beat (.clk(clk), .rst(rst), .step(sent), .value(beat), .last(m_last));
 
+  // Counts a power of 2 of bits apart, which takes a narrower multiplexer to choose from.
+  localparam integer STRIDE = 1 << $clog2(COUNT_WIDTH + 1);
+  /* verilator lint_off UNUSEDSIGNAL */
+  wire [CLASSES*STRIDE-1:0] spread;
+  /* verilator lint_on UNUSEDSIGNAL */
+  genvar label;
+  generate
+    for (label = 0; label < CLASSES; label = label + 1) begin : count_of
+      assign spread[label*STRIDE+:STRIDE] = {{(STRIDE - COUNT_WIDTH) {1'b0}}, counts[label*COUNT_WIDTH+:COUNT_WIDTH]};
+    end
+  endgenerate
+
   localparam integer CLASS_WIDTH = (CLASSES > 1) ? $clog2(CLASSES) : 1;
   reg [CLASS_WIDTH-1:0] best_class;
   reg signed [31:0] best_score;
 
   wire [31:0] index = m_last ? 32'd0 : beat;
-  wire [31:0] count = {{(32 - COUNT_WIDTH) {1'b0}}, counts[index*COUNT_WIDTH+:COUNT_WIDTH]};
+  wire [31:0] count = {{(32 - COUNT_WIDTH) {1'b0}}, spread[index*STRIDE+:COUNT_WIDTH]};
   wire signed [31:0] score = (count << SHIFT) + bias[index];
   // Strictly: an equal score later in the list does not win.
   wire better = (score > best_score);

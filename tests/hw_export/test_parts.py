@@ -61,7 +61,7 @@ MUTANTS = {
         ("padding <= !on_image", "padding <= !on_image && m_ready"),
     ],
     "bnn_patch.sv": [
-        ("swept >= KERNEL_W - 1", "swept >= KERNEL_W"),
+        ("swept + 1 >= KERNEL_W", "swept >= KERNEL_W"),
         ("first_complete && (phase == 0)", "first_complete"),
         (".rst(rst || row_done)", ".rst(rst)"),
         ("$signed(swept) - PAD_W", "$signed(swept) - PAD_W - 1"),
@@ -88,7 +88,7 @@ MUTANTS = {
         ("(slice == 0) && (tap == 0)", "(slice == 0)"),
         ("complete1 <= slice_last && tap_last && group_last", "complete1 <= slice_last && tap_last"),
         ("busy2 <= busy1", "busy2 <= s_valid"),
-        ("group2*PE*RESULT+:PE*RESULT] <= results", "group1*PE*RESULT+:PE*RESULT] <= results"),
+        ("group2 == place", "group1 == place"),
         (".COUNT(PLACES * GROUPS)", ".COUNT(GROUPS)"),
     ],
     "bnn_scores.sv": [

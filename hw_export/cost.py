@@ -1,0 +1,240 @@
+"""How many lookup tables and block memories a layer takes on Xilinx 7 series: a model fitted on counts by Yosys.
+
+    lookup tables = sum of coefficient * feature
+
+A feature is something that one can count without synthesis: inputs that a lane has weights for, bits of counters,
+words under the kernel, the six-input functions that a small memory becomes. Coefficients are at least 0 and stand in
+cost.json, with the errors on layers that they were not fitted on; `benchmarks/hw_export/layers.py` makes both. Whether
+a memory becomes lookup tables or block memories follows Yosys' own rule.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from bnnhw.hw_export import unrolled
+from bnnhw.hw_export.stage import Stage
+from bnnhw.model import IntegerModel, Output
+
+Features = dict[str, float]
+
+SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Words and their bits of half a block memory (18 Kbit)."""
+HALF, RAM_TABLE = 129.0, 2.2
+"""What Yosys reckons that half a block memory costs and, about, a lookup table that is written; a bit of a constant
+memory in logic costs 1/64."""
+
+
+def halves(words: int, bits: int) -> int:
+    """Block memory halves that a memory takes."""
+    return min(ceil(words / depth) * ceil(bits / width) for depth, width in SHAPES)
+
+
+def _constant_in_logic(words: int, bits: int) -> bool:
+    return words * bits / 64 <= halves(words, bits) * HALF
+
+
+def _ram_tables(words: int, bits: int) -> int:
+    """Lookup tables of a memory with one write and one read: four of them hold 32 words of 6 bits or 64 of 3."""
+    return 4 * min(ceil(words / 32) * ceil(bits / 6), ceil(words / 64) * ceil(bits / 3))
+
+
+def _functions(columns: npt.NDArray[np.bool_]) -> Features:
+    """Of a memory [word, bit]: six-input functions of the address that are not alike or constant, and what joins those
+    of a bit."""
+    words, bits = columns.shape
+    padded = np.zeros((ceil(words / 64) * 64, bits), bool)
+    padded[:words] = columns
+    chunks = padded.reshape(-1, 64, bits).transpose(2, 0, 1)
+    packed = np.packbits(chunks.reshape(-1, 64), axis=1)
+    useful = packed[(packed != packed[:, :1]).any(1) | ~np.isin(packed[:, 0], (0, 255))] if len(packed) else packed
+    varying = chunks.any(2) & ~chunks[:, :, : min(words, 64)].all(2)
+    joins = np.maximum(varying.sum(1) - 1, 0)
+    return {"functions": float(len(np.unique(useful, axis=0))), "joins": float(joins.sum())}
+
+
+def _planes(stage: Stage) -> npt.NDArray[np.bool_]:
+    """Weight memory as bits: [word, plane, lane, input]."""
+    assert stage.counting is not None
+    ordered = stage.counting.weights.reshape(stage.made[0], stage.source[0], -1).transpose(0, 2, 1)
+    split = ordered.reshape(stage.groups, stage.pe, stage.taps * stage.slices, stage.simd).transpose(0, 2, 1, 3)
+    lanes = split.reshape(-1, stage.pe, stage.simd)
+    return np.stack([lanes > 0, lanes < 0], axis=1)
+
+
+def neurons(stage: Stage) -> tuple[str, Features]:
+    """The kind and features of a layer's neurons, or pooling."""
+    if stage.counting is None:
+        return "pool", {"channels": stage.made[0], "one": 1}
+    if stage.unrolled:
+        return "unrolled", _unrolled(stage)
+    width, bits = stage.width, stage.counting.width
+    planes = _planes(stage)
+    used = np.asarray(planes.any(axis=0))
+    both, single = used.all(0), used.any(0) & ~used.all(0)
+    lanes = int(used.any(axis=(0, 2)).sum())
+    added = int(stage.simd * stage.highest).bit_length()
+    features: Features = {
+        "one": 1,
+        "inputs with one sign": float(single.sum()) * width,
+        "inputs with both signs": float(both.sum()) * width,
+        "sums' bits": lanes * added * (stage.simd > 1),
+        "counts' bits": lanes * bits,
+        "lanes": lanes,
+        "chosen inputs": stage.channels * width * (stage.slices > 1),
+        "results": stage.made[0] * (bits if isinstance(stage.layer, Output) else 1) * (stage.groups > 1),
+        "counters' bits": sum(n.bit_length() for n in (stage.slices, stage.taps, stage.groups)),
+        "weight functions": 0,
+        "weight joins": 0,
+        "threshold functions": 0,
+        "threshold joins": 0,
+    }
+    flat = planes.reshape(len(planes), -1)
+    if _constant_in_logic(*flat.shape):
+        found = _functions(flat)
+        features |= {"weight functions": found["functions"], "weight joins": found["joins"]}
+    if not isinstance(stage.layer, Output):
+        entries = (stage.counting.inverted.astype(np.int64) << bits) | stage.counting.threshold
+        words = entries.T.reshape(-1, stage.pe)
+        columns = ((words[:, :, None] >> np.arange(bits + 1)) & 1).astype(bool).reshape(len(words), -1)
+        if _constant_in_logic(*columns.shape):
+            found = _functions(columns)
+            features |= {"threshold functions": found["functions"], "threshold joins": found["joins"]}
+    return "folded", features
+
+
+def _unrolled(stage: Stage) -> Features:
+    """Counters of the first level that read the same inputs are one; a neuron of up to six bits is one function."""
+    first: set[tuple[str, ...]] = set()
+    sums = {"counts of six": 0.0, "counts of three": 0.0, "compared bits": 0.0, "single": 0.0}
+    for neuron in unrolled.neurons(stage):
+        if neuron.at_least is None:
+            continue
+        if len(neuron.literals) <= 6:
+            sums["single"] += 1
+            continue
+        six, three, compared = _comparison(neuron.at_least)
+        column = 0
+        for bits in neuron.at_least.bits:
+            begin = column
+            for size in unrolled.counter_sizes(bits):
+                chunk = neuron.literals[begin : begin + size]
+                six -= chunk in first and size > 3
+                three -= chunk in first and size == 3
+                first.add(chunk)
+                begin += size
+            column += bits
+        sums["counts of six"] += six
+        sums["counts of three"] += three
+        sums["compared bits"] += compared
+    return sums | {"neurons": stage.made[0], "one": 1}
+
+
+@cache
+def _comparison(at_least: unrolled.AtLeast) -> tuple[int, int, int]:
+    text, _ = unrolled.module(at_least)
+    total = re.search(r"wire \[(\d+):0\] total", text)
+    return text.count("= count6("), text.count("= count3("), int(total[1]) + 1 if total else 0
+
+
+def window(stage: Stage) -> tuple[str, Features] | None:
+    """The kind and features of what is before the neurons, if anything."""
+    if stage.unrolled and stage.whole:
+        return None
+    (rows, columns), word = stage.grid, stage.channels * stage.width
+    sizes = {"one": 1.0, "padded": float(any(stage.padding)), "sizes' bits": rows.bit_length() + columns.bit_length()}
+    if stage.unrolled:
+        tables = stage.ring_rows * _ram_tables(columns, word)
+        entering = stage.window[0] * word
+        chosen = entering * ceil(stage.ring_rows / 4)
+        return "patch", sizes | {"memory": tables, "entering": entering, "chosen": chosen, "rows": stage.window[0]}
+    words = stage.ring_rows * columns
+    block = _ram_in_block(words, word)
+    tables = 0 if block else _ram_tables(words, word)
+    joined = 0 if block else word * (ceil(words / 64) - 1)
+    if stage.whole:
+        return "whole", {
+            "one": 1,
+            "memory": tables,
+            "joined": joined,
+            "word": word,
+            "columns' bits": columns.bit_length() if columns > 1 else 0,
+            "columns no power of 2": float(columns & (columns - 1) != 0) * columns.bit_length(),
+            "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
+        }
+    features: Features = {
+        "memory": tables,
+        "joined": joined,
+        "word": word,
+        "taps' bits": sum(n.bit_length() for n in stage.window),
+        "positions' bits": sum(n.bit_length() for n in stage.made[1:]),
+        "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
+        "address' bits": words.bit_length() * float(columns & (columns - 1) != 0),
+        "strides": float(stage.stride[0] > 1) + float(stage.stride[1] > 1),
+        "in block": float(block),
+    }
+    return "window", sizes | features
+
+
+def _ram_in_block(words: int, bits: int) -> bool:
+    return RAM_TABLE * _ram_tables(words, bits) > halves(words, bits) * HALF
+
+
+@cache
+def coefficients() -> dict[str, dict[str, float]]:
+    """kind -> feature -> lookup tables."""
+    stored = json.loads((files("bnnhw.hw_export") / "cost.json").read_text())
+    table: dict[str, dict[str, float]] = stored["coefficients"]
+    return table
+
+
+def _tables(part: tuple[str, Features]) -> float:
+    kind, features = part
+    chosen = coefficients()[kind]
+    return sum(chosen[name] * value for name, value in features.items())
+
+
+def ends(model: IntegerModel, values: int, bits: int) -> dict[str, tuple[str, Features]]:
+    """The kinds and features of the quantizer, `values` pixel values a beat, and of scores from counts of `bits`."""
+    quantizer = model.quantizer
+    pixel = int(quantizer.pixel_max - quantizer.pixel_min).bit_length()
+    compared = float(values * quantizer.levels * pixel)
+    own = quantizer.thresholds[0].size > 1
+    quantize: Features = {"one": 1, "compared": 0 if own else compared, "compared with own": compared * own}
+    scores: Features = {"one": 1, "counts' bits": model.classes * bits, "classes": model.classes}
+    return {"quantize": ("quantize", quantize), "scores": ("scores", scores)}
+
+
+def ends_tables(model: IntegerModel, values: int, bits: int) -> float:
+    """Lookup tables of the quantizer and the scores."""
+    return sum(map(_tables, ends(model, values, bits).values()))
+
+
+def lookup_tables(stage: Stage) -> float:
+    """Lookup tables of a layer: its window and its neurons."""
+    before = window(stage)
+    return _tables(neurons(stage)) + (_tables(before) if before is not None else 0.0)
+
+
+def block_memories(stage: Stage) -> float:
+    """Block memories (36 Kbit; halves count a half) of a layer."""
+    if stage.unrolled:
+        return 0.0
+    made = 0
+    words, bits = stage.ring_rows * stage.grid[1], stage.channels * stage.width
+    if _ram_in_block(words, bits):
+        made += halves(words, bits)
+    if stage.counting is not None:
+        memories = [(stage.groups * stage.taps * stage.slices, 2 * stage.pe * stage.simd)]
+        if not isinstance(stage.layer, Output):
+            places = stage.counting.threshold.shape[1]
+            memories.append((places * stage.groups, stage.pe * (stage.counting.width + 1)))
+        made += sum(halves(*memory) for memory in memories if not _constant_in_logic(*memory))
+    return made / 2
