@@ -34,7 +34,7 @@ memory in logic costs 1/64."""
 
 def halves(words: int, bits: int) -> int:
     """Block memory halves that a memory takes."""
-    return min(ceil(words / depth) * ceil(bits / width) for depth, width in SHAPES)
+    return max(1, min(ceil(words / depth) * ceil(bits / width) for depth, width in SHAPES))
 
 
 def _constant_in_logic(words: int, bits: int) -> bool:
@@ -46,18 +46,22 @@ def _ram_tables(words: int, bits: int) -> int:
     return 4 * min(ceil(words / 32) * ceil(bits / 6), ceil(words / 64) * ceil(bits / 3))
 
 
-def _functions(columns: npt.NDArray[np.bool_]) -> Features:
-    """Of a memory [word, bit]: six-input functions of the address that are not alike or constant, and what joins those
-    of a bit."""
+def functions(kind: str, columns: npt.NDArray[np.bool_]) -> Features:
+    """A constant memory [word, bit] as lookup tables: six-input functions of the address that are not constant, alike
+    or opposite. They cost several times as much where there are more than 64 words, which Yosys maps badly."""
     words, bits = columns.shape
-    padded = np.zeros((ceil(words / 64) * 64, bits), bool)
+    features: Features = {f"{kind} functions": 0, f"{kind} functions of more": 0}
+    if not bits or not _constant_in_logic(words, bits):
+        return features
+    columns = np.unique(columns ^ columns[:1], axis=1)
+    columns = columns[:, columns.any(0)]
+    padded = np.zeros((ceil(words / 64) * 64, columns.shape[1]), bool)
     padded[:words] = columns
-    chunks = padded.reshape(-1, 64, bits).transpose(2, 0, 1)
-    packed = np.packbits(chunks.reshape(-1, 64), axis=1)
-    useful = packed[(packed != packed[:, :1]).any(1) | ~np.isin(packed[:, 0], (0, 255))] if len(packed) else packed
-    varying = chunks.any(2) & ~chunks[:, :, : min(words, 64)].all(2)
-    joins = np.maximum(varying.sum(1) - 1, 0)
-    return {"functions": float(len(np.unique(useful, axis=0))), "joins": float(joins.sum())}
+    chunks = padded.reshape(ceil(words / 64), 64, columns.shape[1]).transpose(2, 0, 1)
+    varying = (chunks != chunks[:, :, :1]).any(2)
+    canonical = (chunks ^ chunks[:, :, :1])[varying]
+    different = float(len(np.unique(canonical, axis=0)))
+    return features | {f"{kind} functions" if words <= 64 else f"{kind} functions of more": different}
 
 
 def _planes(stage: Stage) -> npt.NDArray[np.bool_]:
@@ -81,39 +85,36 @@ def neurons(stage: Stage) -> tuple[str, Features]:
     both, single = used.all(0), used.any(0) & ~used.all(0)
     lanes = int(used.any(axis=(0, 2)).sum())
     added = int(stage.simd * stage.highest).bit_length()
+    few = len(planes) <= 2
+    counters = [stage.slices, stage.taps, stage.groups, len(planes)]
+    if not isinstance(stage.layer, Output):
+        counters.append(stage.counting.threshold.shape[1] * stage.groups)
     features: Features = {
         "one": 1,
-        "inputs with one sign": float(single.sum()) * width,
-        "inputs with both signs": float(both.sum()) * width,
+        "inputs with one sign": float(single.sum()) * width * (not few),
+        "inputs with both signs": float(both.sum()) * width * (not few),
+        "inputs of two words": float(used.any(0).sum()) * width * few,
         "sums' bits": lanes * added * (stage.simd > 1),
         "counts' bits": lanes * bits,
         "lanes": lanes,
         "chosen inputs": stage.channels * width * (stage.slices > 1),
         "results": stage.made[0] * (bits if isinstance(stage.layer, Output) else 1) * (stage.groups > 1),
-        "counters' bits": sum(n.bit_length() for n in (stage.slices, stage.taps, stage.groups)),
-        "weight functions": 0,
-        "weight joins": 0,
-        "threshold functions": 0,
-        "threshold joins": 0,
+        "counters' bits": sum((n - 1).bit_length() for n in counters),
     }
-    flat = planes.reshape(len(planes), -1)
-    if _constant_in_logic(*flat.shape):
-        found = _functions(flat)
-        features |= {"weight functions": found["functions"], "weight joins": found["joins"]}
+    features |= functions("weight", planes.reshape(len(planes), -1))
+    columns = np.zeros((1, 0), bool)
     if not isinstance(stage.layer, Output):
         entries = (stage.counting.inverted.astype(np.int64) << bits) | stage.counting.threshold
         words = entries.T.reshape(-1, stage.pe)
         columns = ((words[:, :, None] >> np.arange(bits + 1)) & 1).astype(bool).reshape(len(words), -1)
-        if _constant_in_logic(*columns.shape):
-            found = _functions(columns)
-            features |= {"threshold functions": found["functions"], "threshold joins": found["joins"]}
+    features |= functions("threshold", columns)
     return "folded", features
 
 
 def _unrolled(stage: Stage) -> Features:
     """Counters of the first level that read the same inputs are one; a neuron of up to six bits is one function."""
     first: set[tuple[str, ...]] = set()
-    sums = {"counts of six": 0.0, "counts of three": 0.0, "compared bits": 0.0, "single": 0.0}
+    sums = dict.fromkeys(("counts of six", "counts of three", "compared bits", "single", "sums", "summed bits"), 0.0)
     for neuron in unrolled.neurons(stage):
         if neuron.at_least is None:
             continue
@@ -121,20 +122,23 @@ def _unrolled(stage: Stage) -> Features:
             sums["single"] += 1
             continue
         six, three, compared = _comparison(neuron.at_least)
-        column = 0
+        again = column = 0
         for bits in neuron.at_least.bits:
             begin = column
             for size in unrolled.counter_sizes(bits):
                 chunk = neuron.literals[begin : begin + size]
                 six -= chunk in first and size > 3
                 three -= chunk in first and size == 3
+                again += size * (chunk in first)
                 first.add(chunk)
                 begin += size
             column += bits
         sums["counts of six"] += six
         sums["counts of three"] += three
         sums["compared bits"] += compared
-    return sums | {"neurons": stage.made[0], "one": 1}
+        sums["sums"] += 1
+        sums["summed bits"] += len(neuron.literals) - again
+    return sums | {"one": 1}
 
 
 @cache
@@ -164,9 +168,10 @@ def window(stage: Stage) -> tuple[str, Features] | None:
             "one": 1,
             "memory": tables,
             "joined": joined,
-            "word": word,
-            "columns' bits": columns.bit_length() if columns > 1 else 0,
-            "columns no power of 2": float(columns & (columns - 1) != 0) * columns.bit_length(),
+            "word": 0 if block else word,
+            "word of a block": word if block else 0,
+            "columns, a power of 2": (columns.bit_length() - 1) * float(columns & (columns - 1) == 0),
+            "columns, no power of 2": columns.bit_length() * float(columns & (columns - 1) != 0),
             "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
         }
     features: Features = {

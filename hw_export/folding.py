@@ -130,15 +130,20 @@ class Budget:
         return plan.lookup_tables <= self.lookup_tables and plan.block_memories <= self.block_memories
 
 
+def paces(model: IntegerModel, style: Style = "auto") -> list[int]:
+    """All the clocks an image that some layer's folding takes, in ascending order."""
+    found = {prod(model.quantizer.shape)}
+    for stage in stages(model):
+        found |= {one.cycles for one in foldings(stage, style)} if stage.counting is not None else {stage.cycles}
+    return sorted(found)
+
+
 def fastest(model: IntegerModel, budget: Budget, style: Style = "auto") -> int:
     """The fewest clocks an image for which `plan` stays within ``budget``, as the cost model has it.
 
     ValueError where even the smallest folding does not.
     """
-    paces = {prod(model.quantizer.shape)}
-    for stage in stages(model):
-        paces |= {one.cycles for one in foldings(stage, style)} if stage.counting is not None else {stage.cycles}
-    ordered = sorted(paces)
+    ordered = paces(model, style)
     smallest = plan(model, ordered[-1], style)
     if not budget.holds(smallest):
         raise ValueError(
@@ -149,4 +154,4 @@ def fastest(model: IntegerModel, budget: Budget, style: Style = "auto") -> int:
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if budget.holds(plan(model, ordered[middle], style)) else (middle + 1, high)
-    return ordered[high]
+    return plan(model, ordered[high], style).cycles

@@ -139,10 +139,16 @@ def held_out(number: int) -> bool:
     return number // 6 % 3 == 2
 
 
-def run_fit(arguments: argparse.Namespace) -> None:
-    every = samples(arguments.file)
+Report = dict[str, dict[str, float]]
+
+
+def fit(
+    every: list[tuple[int, str, str, cost.Features, float]],
+) -> tuple[dict[str, dict[str, float]], Report, list[tuple[str, int, float, float]]]:
+    """Coefficients fitted on two thirds of the layers, the errors, and (which third, layer, lookup tables, error)."""
     coefficients = {}
     for kind in sorted({kind for _, _, kind, _, _ in every}):
+        # The ends of a network are few and small: all are used.
         chosen = [one for one in every if one[2] == kind and (not held_out(one[0]) or kind in ("quantize", "scores"))]
         names = list(chosen[0][3])
         matrix = np.array([[one[3][name] for name in names] for one in chosen], float)
@@ -151,26 +157,30 @@ def run_fit(arguments: argparse.Namespace) -> None:
         weight = 1 / (taken + 30)
         fitted, _ = nnls(matrix * weight[:, None], taken * weight)
         coefficients[kind] = {name: round(float(value), 4) for name, value in zip(names, fitted, strict=True)}
-    errors: dict[bool, list[tuple[float, int, float]]] = {False: [], True: []}
+    errors = []
     for number in sorted({one[0] for one in every}):
         parts = [one for one in every if one[0] == number and one[1] in ("window0", "layer0")]
-        guess = sum(
-            coefficients[kind][name] * value for _, _, kind, features, _ in parts for name, value in features.items()
-        )
+        terms = [(coefficients[kind][name], value) for _, _, kind, found, _ in parts for name, value in found.items()]
         taken_all = sum(one[4] for one in parts)
-        errors[held_out(number)].append((guess / taken_all - 1, number, taken_all))
+        error = sum(coefficient * value for coefficient, value in terms) / taken_all - 1
+        errors.append(("held out" if held_out(number) else "fitted", number, taken_all, error))
     report = {}
-    for held, found in errors.items():
-        size = np.abs([error for error, _, _ in found])
-        report["held out" if held else "fitted"] = {
-            "layers": len(found),
+    for which in ("fitted", "held out"):
+        size = np.array([abs(error) for third, _, _, error in errors if third == which])
+        report[which] = {
+            "layers": len(size),
             "mean error": round(float(size.mean()), 4),
             "median error": round(float(np.median(size)), 4),
             "within 15 %": round(float((size <= 0.15).mean()), 4),
             "largest error": round(float(size.max()), 4),
         }
-        for error, number, luts in sorted(found, key=lambda one: -abs(one[0]))[:8]:
-            print(f"{'held out' if held else 'fitted'} layer {number}: {luts:.0f} lookup tables, {error:+.0%}")
+    return coefficients, report, errors
+
+
+def run_fit(arguments: argparse.Namespace) -> None:
+    coefficients, report, errors = fit(samples(arguments.file))
+    for which, number, taken, error in sorted(errors, key=lambda one: -abs(one[3]))[:12]:
+        print(f"{which} layer {number}: {taken:.0f} lookup tables, {error:+.0%}")
     print(json.dumps(report, indent=2))
     if arguments.write:
         path = Path(__file__).parents[2] / "hw_export" / "cost.json"

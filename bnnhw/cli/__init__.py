@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bnnhw.cli import compare, data, hardware, import_, info, run, solve, train, verify
+from bnnhw.cli import bundle, compare, data, hardware, import_, info, run, solve, train, verify
 from bnnhw.cli.console import say_error
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("export")(hardware.export)
 app.command("simulate")(hardware.simulate)
 app.command("synth")(hardware.synth)
 app.command("prove-equivalence")(hardware.prove_equivalence)
+app.add_typer(bundle.app, name="bundle")
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+"""The cost model is the one that its data give, and plans stay within budgets that are stated in its terms."""
+
+import importlib.util
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_models import random_model
+
+from bnnhw.hw_export import DEVICES, Budget, budget, cost, fastest, plan
+from bnnhw.hw_export.folding import paces
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "hw_export"
+
+
+@pytest.fixture(scope="module")
+def layers():
+    spec = importlib.util.spec_from_file_location("layers", BENCHMARKS / "layers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_coefficients_are_what_the_committed_counts_give(layers):
+    coefficients, report, _ = layers.fit(layers.samples(BENCHMARKS / "layers.jsonl"))
+    stored = json.loads((files("bnnhw.hw_export") / "cost.json").read_text())
+    assert stored["errors"] == report
+    assert stored["coefficients"].keys() == coefficients.keys()
+    for kind, fitted in coefficients.items():
+        assert stored["coefficients"][kind] == pytest.approx(fitted, abs=1e-3)
+    assert report["held out"]["mean error"] < 0.15
+
+
+def test_constant_memories_are_functions_of_their_address():
+    one, two = np.eye(8, dtype=bool)[:, :1], np.eye(8, dtype=bool)[:, 1:2]
+    constant = np.ones((8, 1), bool)
+    columns = np.hstack([one, one, ~one, two, constant])
+    assert cost.functions("w", columns) == {"w functions": 2, "w functions of more": 0}
+    deep = np.zeros((130, 1), bool)
+    deep[[3, 70, 129]] = True
+    assert cost.functions("w", deep) == {"w functions": 0, "w functions of more": 3}
+    # Yosys puts this one into a block memory.
+    assert cost.functions("w", np.random.default_rng(0).random((512, 36)) < 0.5)["w functions of more"] == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_fastest_plan_within_a_budget_is_within_it_and_faster_ones_are_not(seed):
+    model = random_model(np.random.default_rng(seed), (2, 6, 6), hidden=3)
+    slow, quick = plan(model, 10**6), plan(model, 1)
+    limit = Budget((slow.lookup_tables + quick.lookup_tables) / 2)
+    if not limit.holds(slow):
+        pytest.skip("its smallest plan is not its slowest")
+    cycles = fastest(model, limit)
+    assert limit.holds(plan(model, cycles))
+    slower = [pace for pace in paces(model) if plan(model, pace).cycles == cycles]
+    before = [pace for pace in paces(model) if pace < min(slower)]
+    assert not before or not limit.holds(plan(model, before[-1]))
+
+
+def test_budgets_that_nothing_fits_are_refused_with_what_it_takes():
+    model = random_model(np.random.default_rng(0), (2, 6, 6))
+    with pytest.raises(ValueError, match="smallest folding takes about"):
+        fastest(model, Budget(10))
+    with pytest.raises(ValueError, match="xc7z020"):
+        budget("xc7z021")
+    assert fastest(model, budget("xc7z020")) == plan(model, 1).cycles
+    assert all(budget(name).lookup_tables < whole.lookup_tables for name, whole in DEVICES.items())
