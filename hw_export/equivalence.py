@@ -20,7 +20,7 @@ import numpy as np
 from bnnhw.hw_export import extraction
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
 from bnnhw.hw_export.extraction import Counters, NotUnderstood
-from bnnhw.hw_export.folding import Plan, plan
+from bnnhw.hw_export.folding import Plan, stated
 from bnnhw.hw_export.memory import pixel_width, quantizer_shared
 from bnnhw.hw_export.netlist import Netlist, Refuted, read_netlist
 from bnnhw.hw_export.parts import claims
@@ -52,7 +52,10 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
     """Every obligation of the export in ``directory``. Refuses files that its manifest does not state."""
     directory = Path(directory).resolve()
     model, manifest = verify_manifest(directory)
-    folded = plan(model, int(manifest["target_cycles"]), manifest["style"])
+    try:
+        folded = stated(model, manifest["values"], manifest["stages"])
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise HardwareError(f"{directory / 'manifest.json'}: {error}: export the model again") from None
     made = []
 
     def oblige(part: str, claim: str, how: str, show: Callable[[], str]) -> None:

@@ -119,6 +119,26 @@ def plan(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") 
     return Plan(model, values, folded, total // values)
 
 
+def stated(model: IntegerModel, values: int, chosen: list[dict[str, object]]) -> Plan:
+    """The plan that an export's manifest states: ``chosen`` has pe, simd, pack and unrolled of every stage.
+
+    ValueError where that is no folding of ``model``.
+    """
+    plain = stages(model)
+    total = prod(model.quantizer.shape)
+    if len(chosen) != len(plain) or values < 1 or total % values:
+        raise ValueError("the folding that is stated is not of this model")
+    made = []
+    for number, (stage, names) in enumerate(zip(plain, chosen, strict=True)):
+        wanted = tuple(names.get(name) for name in ("pe", "simd", "pack", "unrolled"))
+        every = [stage] if stage.counting is None else [*foldings(stage, "auto")]
+        found = [one for one in every if (one.pe, one.simd, one.pack, one.unrolled) == wanted]
+        if not found:
+            raise ValueError(f"stage {number} has no folding of {wanted}")
+        made.append(found[0])
+    return Plan(model, values, tuple(made), total // values)
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a plan may take: lookup tables of logic and small memories, and block memories of 36 Kbit."""

@@ -25,7 +25,7 @@ def scores(part: Part, model: IntegerModel, width: int) -> None:
     part.give(cases, m_valid=m_valid, m_ready=m_ready, s_valid=s_valid)
     ready = (m_valid == 0) | ((beat == classes) & (m_ready == 1))
     sent = (m_valid == 1) & (m_ready == 1)
-    part.expect(cases, s_ready=ready, m_last=beat == classes)
+    part.expect(cases, s_ready=ready, sent=sent, m_last=beat == classes)
     part.counts(cases, "beat", (beat + sent) % (classes + 1), classes + 1)
     part.follows(cases, m_valid=np.where(ready, s_valid, m_valid))
     part.expect_bits(cases, "bias' address", bias.read_address, beat, beat < classes)

@@ -38,9 +38,14 @@ class _Ring:
         return needed
 
 
-def _rows(part: Part, ring: _Ring) -> None:
+def _rows(window: Part, ring: _Ring) -> None:
     """State: (phase, output row, words held). A row is let go when an output row is done, a word is taken while a slot
     is free: no word that is still needed is overwritten."""
+    part = window.inside("rows")
+    shared = {"ready": "rows_ready"} | {name: name for name in ("row_done", "take", "s_valid", "s_ready")}
+    for inner, outer in shared.items():
+        if part.word(inner) != window.word(outer):
+            raise Refuted(f"{part.prefix}.{inner} is not {window.prefix}.{outer}")
     rows, in_w = ring.rows, ring.in_w
     sizes = {"in_column": in_w, "in_slot": rows, "row": ring.out_h}
     part.starts(["held_count", "oldest_slot"], sizes)
@@ -77,7 +82,7 @@ def _rows(part: Part, ring: _Ring) -> None:
 def window(part: Part, stage: Stage) -> None:
     """Steps through (column, pass, tap row, tap column) of an output row; each step reads the word under the tap."""
     ring = _Ring(stage)
-    _rows(part.inside("rows"), ring)
+    _rows(part, ring)
     kernel_h, kernel_w = stage.window
     out_w = 1 if stage.whole else stage.made[2]
     sizes = {"column": out_w, "pass": stage.groups, "tap_row": kernel_h, "tap_column": kernel_w}
@@ -128,7 +133,7 @@ def window(part: Part, stage: Stage) -> None:
 def patch(part: Part, stage: Stage) -> None:
     """Sweeps an output row's kernel over its columns; a column of words is read, then shifted in from the right."""
     ring = _Ring(stage)
-    _rows(part.inside("rows"), ring)
+    _rows(part, ring)
     kernel_h, kernel_w = stage.window
     stride, rows = stage.stride[1], ring.rows
     swept_count = (stage.made[2] - 1) * stride + kernel_w

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_models import models
 
-from bnnhw.hw_export import export, prove_equivalence
+from bnnhw.hw_export import HardwareError, export, prove_equivalence
 from bnnhw.hw_export.extraction import NotUnderstood, at_least, modules
 from bnnhw.hw_export.unrolled import AtLeast, module
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
@@ -142,3 +142,22 @@ def test_every_mutant_of_a_file_is_refuted(healthy, name, change, part):
     finally:
         file.write_text(before)
         manifest.write_text(stated)
+
+
+@pytest.mark.parametrize(("changes", "refused"), [({"pe": 2}, False), ({"pe": 3}, True), ({"unrolled": "yes"}, True)])
+def test_the_folding_that_is_stated_is_the_one_that_is_proven(healthy, changes, refused):
+    """Layer 0 has four channels and one neuron at once."""
+    manifest = healthy / "manifest.json"
+    before = manifest.read_text()
+    forged = json.loads(before)
+    assert forged["stages"][0]["pe"] == 1
+    forged["stages"][0] |= changes
+    manifest.write_text(json.dumps(forged))
+    try:
+        if refused:
+            with pytest.raises(HardwareError, match="folding"):
+                prove_equivalence(healthy)
+        else:
+            assert "layer0" in refuted(prove_equivalence(healthy))
+    finally:
+        manifest.write_text(before)

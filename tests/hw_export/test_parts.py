@@ -49,6 +49,7 @@ MUTANTS = {
     ],
     "bnn_window.sv": [
         ("(y >= 0) && ", ""),
+        (".row_done(row_done)", ".row_done(step)"),
         ("(x < IN_W)", "(x <= IN_W)"),
         ("slot * IN_W + x", "slot * IN_W + tap_column"),
         ("(turn >= ROWS) ? turn - ROWS : turn", "turn"),
@@ -97,6 +98,7 @@ MUTANTS = {
         ("beat == 0 || better", "better"),
         ("(count << SHIFT)", "(count << (SHIFT + 1))"),
         ("sent && !m_last", "sent"),
+        ("sent = m_valid && m_ready", "sent = m_valid"),
         ("best_class <= beat", "best_class <= 1 + beat"),
         ("!m_valid || (m_last && m_ready)", "!m_valid || m_last"),
         ("if (s_ready) counts <= s_data", "counts <= s_data"),
