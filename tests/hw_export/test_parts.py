@@ -19,7 +19,6 @@ MUTANTS = {
     ],
     "bnn_quantize.sv": [
         ("pixel} >= limits", "pixel} > limits"),
-        ("s_data[v*LANE+:PIXEL_WIDTH]", "s_data[0+:PIXEL_WIDTH]"),
         ("(reached[k]) level", "(reached[0]) level"),
         ("s_last != beat_last", "s_last && !beat_last"),
         ("frame_error <= 1'b1", "frame_error <= !frame_error"),
@@ -161,6 +160,31 @@ def test_every_mutant_of_a_part_is_refuted(healthy, tmp_path, name, before, afte
     assert before in text
     (tmp_path / "hw" / name).write_text(text.replace(before, after, 1))
     assert wrong(model, tmp_path / "hw") != []
+
+
+def test_each_value_of_a_beat_has_its_own_lane(tmp_path):
+    rng = np.random.default_rng(0)
+    dense = Dense(rng.integers(-1, 2, (4, 8)), rng.integers(0, 3, 4), [False] * 4)
+    model = IntegerModel(Quantizer((2, 2, 2), [3]), (dense,), Output(rng.integers(-1, 2, (3, 4)), [0, 1, 2]))
+    export(model, tmp_path / "hw", target_cycles=1)
+    made = plan(model, 1)
+    assert made.values > 1
+
+    def refuted():
+        found = []
+        for claim in claims(model, made, read_netlist(tmp_path / "hw")):
+            try:
+                claim.show()
+            except Refuted:
+                found.append(claim.part)
+        return found
+
+    assert refuted() == []
+    file = tmp_path / "hw" / "bnn_quantize.sv"
+    text = file.read_text()
+    assert "s_data[v*LANE+:PIXEL_WIDTH]" in text
+    file.write_text(text.replace("s_data[v*LANE+:PIXEL_WIDTH]", "s_data[0+:PIXEL_WIDTH]"))
+    assert refuted() == ["quantize"]
 
 
 def gates(**driven):
