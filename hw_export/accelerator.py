@@ -10,8 +10,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from bnnhw.hw_export.folding import Plan
-from bnnhw.hw_export.memory import pixel_width
-from bnnhw.hw_export.top import lane_width
+from bnnhw.hw_export.memory import lane_width, pixel_width
 from bnnhw.model import IntegerModel
 
 REGISTERS = {

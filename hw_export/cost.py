@@ -11,7 +11,6 @@ a memory becomes lookup tables or block memories follows Yosys' own rule.
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.hw_export import unrolled
+from bnnhw.hw_export.memory import pixel_width, threshold_entries, threshold_places, weight_planes
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, Output
 
@@ -64,15 +64,6 @@ def functions(kind: str, columns: npt.NDArray[np.bool_]) -> Features:
     return features | {f"{kind} functions" if words <= 64 else f"{kind} functions of more": different}
 
 
-def _planes(stage: Stage) -> npt.NDArray[np.bool_]:
-    """Weight memory as bits: [word, plane, lane, input]."""
-    assert stage.counting is not None
-    ordered = stage.counting.weights.reshape(stage.made[0], stage.source[0], -1).transpose(0, 2, 1)
-    split = ordered.reshape(stage.groups, stage.pe, stage.taps * stage.slices, stage.simd).transpose(0, 2, 1, 3)
-    lanes = split.reshape(-1, stage.pe, stage.simd)
-    return np.stack([lanes > 0, lanes < 0], axis=1)
-
-
 def neurons(stage: Stage) -> tuple[str, Features]:
     """The kind and features of a layer's neurons, or pooling."""
     if stage.counting is None:
@@ -80,32 +71,26 @@ def neurons(stage: Stage) -> tuple[str, Features]:
     if stage.unrolled:
         return "unrolled", _unrolled(stage)
     width, bits = stage.width, stage.counting.width
-    planes = _planes(stage)
+    planes = weight_planes(stage)
     used = np.asarray(planes.any(axis=0))
     both, single = used.all(0), used.any(0) & ~used.all(0)
     lanes = int(used.any(axis=(0, 2)).sum())
-    added = int(stage.simd * stage.highest).bit_length()
-    few = len(planes) <= 2
+    # With one or two words of weights next to nothing is left of an input.
+    inputs = width * (len(planes) > 2)
     counters = [stage.slices, stage.taps, stage.groups, len(planes)]
     if not isinstance(stage.layer, Output):
-        counters.append(stage.counting.threshold.shape[1] * stage.groups)
+        counters.append(threshold_places(stage) * stage.groups)
     features: Features = {
-        "one": 1,
-        "inputs with one sign": float(single.sum()) * width * (not few),
-        "inputs with both signs": float(both.sum()) * width * (not few),
-        "inputs of two words": float(used.any(0).sum()) * width * few,
-        "sums' bits": lanes * added * (stage.simd > 1),
+        "inputs with one sign": float(single.sum()) * inputs,
+        "inputs with both signs": float(both.sum()) * inputs,
         "counts' bits": lanes * bits,
-        "lanes": lanes,
         "chosen inputs": stage.channels * width * (stage.slices > 1),
-        "results": stage.made[0] * (bits if isinstance(stage.layer, Output) else 1) * (stage.groups > 1),
         "counters' bits": sum((n - 1).bit_length() for n in counters),
     }
     features |= functions("weight", planes.reshape(len(planes), -1))
     columns = np.zeros((1, 0), bool)
     if not isinstance(stage.layer, Output):
-        entries = (stage.counting.inverted.astype(np.int64) << bits) | stage.counting.threshold
-        words = entries.T.reshape(-1, stage.pe)
+        words = threshold_entries(stage)
         columns = ((words[:, :, None] >> np.arange(bits + 1)) & 1).astype(bool).reshape(len(words), -1)
     features |= functions("threshold", columns)
     return "folded", features
@@ -114,38 +99,32 @@ def neurons(stage: Stage) -> tuple[str, Features]:
 def _unrolled(stage: Stage) -> Features:
     """Counters of the first level that read the same inputs are one; a neuron of up to six bits is one function."""
     first: set[tuple[str, ...]] = set()
-    sums = dict.fromkeys(("counts of six", "counts of three", "compared bits", "single", "sums", "summed bits"), 0.0)
+    features: Features = {"counts of three": 0, "single": 0, "summed bits": 0}
     for neuron in unrolled.neurons(stage):
         if neuron.at_least is None:
             continue
         if len(neuron.literals) <= 6:
-            sums["single"] += 1
+            features["single"] += 1
             continue
-        six, three, compared = _comparison(neuron.at_least)
-        again = column = 0
+        features["counts of three"] += _counts_of_three(neuron.at_least)
+        features["summed bits"] += len(neuron.literals)
+        column = 0
         for bits in neuron.at_least.bits:
             begin = column
             for size in unrolled.counter_sizes(bits):
                 chunk = neuron.literals[begin : begin + size]
-                six -= chunk in first and size > 3
-                three -= chunk in first and size == 3
-                again += size * (chunk in first)
+                if chunk in first:
+                    features["counts of three"] -= size == 3
+                    features["summed bits"] -= size
                 first.add(chunk)
                 begin += size
             column += bits
-        sums["counts of six"] += six
-        sums["counts of three"] += three
-        sums["compared bits"] += compared
-        sums["sums"] += 1
-        sums["summed bits"] += len(neuron.literals) - again
-    return sums | {"one": 1}
+    return features
 
 
 @cache
-def _comparison(at_least: unrolled.AtLeast) -> tuple[int, int, int]:
-    text, _ = unrolled.module(at_least)
-    total = re.search(r"wire \[(\d+):0\] total", text)
-    return text.count("= count6("), text.count("= count3("), int(total[1]) + 1 if total else 0
+def _counts_of_three(at_least: unrolled.AtLeast) -> int:
+    return unrolled.module(at_least)[0].count("= count3(")
 
 
 def window(stage: Stage) -> tuple[str, Features] | None:
@@ -153,12 +132,16 @@ def window(stage: Stage) -> tuple[str, Features] | None:
     if stage.unrolled and stage.whole:
         return None
     (rows, columns), word = stage.grid, stage.channels * stage.width
-    sizes = {"one": 1.0, "padded": float(any(stage.padding)), "sizes' bits": rows.bit_length() + columns.bit_length()}
+    padded = float(any(stage.padding))
     if stage.unrolled:
         tables = stage.ring_rows * _ram_tables(columns, word)
-        entering = stage.window[0] * word
-        chosen = entering * ceil(stage.ring_rows / 4)
-        return "patch", sizes | {"memory": tables, "entering": entering, "chosen": chosen, "rows": stage.window[0]}
+        return "patch", {
+            "padded": padded,
+            "sizes' bits": rows.bit_length() + columns.bit_length(),
+            "memory": tables,
+            "chosen": stage.window[0] * word * ceil(stage.ring_rows / 4),
+            "rows": stage.window[0],
+        }
     words = stage.ring_rows * columns
     block = _ram_in_block(words, word)
     tables = 0 if block else _ram_tables(words, word)
@@ -172,20 +155,16 @@ def window(stage: Stage) -> tuple[str, Features] | None:
             "word of a block": word if block else 0,
             "columns, a power of 2": (columns.bit_length() - 1) * float(columns & (columns - 1) == 0),
             "columns, no power of 2": columns.bit_length() * float(columns & (columns - 1) != 0),
-            "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
         }
-    features: Features = {
+    return "window", {
+        "padded": padded,
         "memory": tables,
         "joined": joined,
         "word": word,
         "taps' bits": sum(n.bit_length() for n in stage.window),
-        "positions' bits": sum(n.bit_length() for n in stage.made[1:]),
         "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
         "address' bits": words.bit_length() * float(columns & (columns - 1) != 0),
-        "strides": float(stage.stride[0] > 1) + float(stage.stride[1] > 1),
-        "in block": float(block),
     }
-    return "window", sizes | features
 
 
 def _ram_in_block(words: int, bits: int) -> bool:
@@ -209,10 +188,7 @@ def _tables(part: tuple[str, Features]) -> float:
 def ends(model: IntegerModel, values: int, bits: int) -> dict[str, tuple[str, Features]]:
     """The kinds and features of the quantizer, `values` pixel values a beat, and of scores from counts of `bits`."""
     quantizer = model.quantizer
-    pixel = int(quantizer.pixel_max - quantizer.pixel_min).bit_length()
-    compared = float(values * quantizer.levels * pixel)
-    own = quantizer.thresholds[0].size > 1
-    quantize: Features = {"one": 1, "compared": 0 if own else compared, "compared with own": compared * own}
+    quantize: Features = {"one": 1, "compared": values * quantizer.levels * pixel_width(quantizer)}
     scores: Features = {"one": 1, "counts' bits": model.classes * bits, "classes": model.classes}
     return {"quantize": ("quantize", quantize), "scores": ("scores", scores)}
 
@@ -239,7 +215,6 @@ def block_memories(stage: Stage) -> float:
     if stage.counting is not None:
         memories = [(stage.groups * stage.taps * stage.slices, 2 * stage.pe * stage.simd)]
         if not isinstance(stage.layer, Output):
-            places = stage.counting.threshold.shape[1]
-            memories.append((places * stage.groups, stage.pe * (stage.counting.width + 1)))
+            memories.append((threshold_places(stage) * stage.groups, stage.pe * (stage.counting.width + 1)))
         made += sum(halves(*memory) for memory in memories if not _constant_in_logic(*memory))
     return made / 2

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from bnnhw.hw_export import accelerator, memory, unrolled
 from bnnhw.hw_export.folding import Plan, Style, plan
-from bnnhw.hw_export.top import describe, generate, lane_width
+from bnnhw.hw_export.memory import lane_width
+from bnnhw.hw_export.top import describe, generate
 from bnnhw.model import IntegerModel, Output, digest, encode, load, reference
 
 FORMAT = "bnnhw-hardware"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from bnnhw.hw_export.extraction import Counters, NotUnderstood
 from bnnhw.hw_export.folding import Plan, stated
 from bnnhw.hw_export.memory import pixel_width, quantizer_shared
 from bnnhw.hw_export.netlist import Netlist, Refuted, read_netlist
-from bnnhw.hw_export.parts import claims
+from bnnhw.hw_export.parts import Claim, claims
 from bnnhw.hw_export.parts.part import Part
 from bnnhw.hw_export.parts.registers import registers
 from bnnhw.hw_export.stage import Stage
@@ -77,8 +78,8 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
     oblige("bnn_top", "is gates, flip-flops and memories on one clock", "Yosys", elaborate)
     for netlist in found:
         for claim in claims(model, folded, netlist):
-            oblige(claim.part, claim.says, claim.how, lambda claim=claim: f"{claim.show()} cases")  # type: ignore[misc]
-        oblige("memories", "hold their files' words", "exhaustive", lambda: _memories(directory, found[0]))
+            oblige(claim.part, claim.says, claim.how, partial(_cases, claim))
+        oblige("memories", "hold their files' words", "exhaustive", partial(_memories, directory, netlist))
     says = "reads and writes as documented, states this model, resets and counts"
     oblige("bnn_accelerator", says, "exhaustive", lambda: _registers(directory, digest(model)))
     oblige("quantizer.mem", "gives every pixel its level", "exhaustive", lambda: _quantizer(directory, model, folded))
@@ -95,14 +96,20 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
     return tuple(made)
 
 
+def _cases(claim: Claim) -> str:
+    return f"{claim.show()} cases"
+
+
 def _memories(directory: Path, netlist: Netlist) -> str:
     count = 0
     for name, memory in sorted(netlist.memories.items()):
         if memory.contents is None:
             continue
         part, _, kind = name.partition(".")
-        file = {"quantize.thresholds": "quantizer.mem", "scores.bias": "bias.mem"}.get(name)
-        file = file or f"{part}_{ {'weights': 'weights', 'limits': 'thresholds'}.get(kind, kind) }.mem"
+        written = {"weights": f"{part}_weights.mem", "limits": f"{part}_thresholds.mem"}
+        written |= {"thresholds": "quantizer.mem", "bias": "bias.mem"}
+        if (file := written.get(kind)) is None:
+            raise Refuted(f"there is no file for {name}")
         if list(memory.contents) != extraction.words((directory / file).read_text()):
             raise Refuted(f"{name} does not hold {file}")
         count += len(memory.contents)

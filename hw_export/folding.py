@@ -18,6 +18,7 @@ from math import inf, prod
 from typing import Literal, get_args
 
 from bnnhw.hw_export import cost
+from bnnhw.hw_export.memory import lane_width
 from bnnhw.hw_export.stage import Stage, stages
 from bnnhw.model import IntegerModel
 
@@ -87,10 +88,10 @@ def _least(stage: Stage, style: Style) -> int:
 
 
 def _fold(stage: Stage, target: int, style: Style) -> Stage:
-    """The smallest folding that meets ``target`` clocks, or the fastest there is."""
+    """The smallest folding that meets ``target`` clocks, which one of them has to."""
     if stage.counting is None:
         return stage
-    quick = [one for one in foldings(stage, style) if one.cycles <= max(target, _least(stage, style))]
+    quick = [one for one in foldings(stage, style) if one.cycles <= target]
     # Twice as many lanes are never smaller: most foldings need not be looked at closely.
     fewest = min((one.pe * one.simd for one in quick if not one.unrolled), default=0)
     near = [one for one in quick if one.unrolled or one.pe * one.simd <= 2 * fewest]
@@ -107,15 +108,15 @@ def plan(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") 
     if target_cycles < 1:
         raise ValueError(f"target of {target_cycles} cycles an image must be at least 1")
     total = prod(model.quantizer.shape)
-    lane = (int(model.quantizer.pixel_max - model.quantizer.pixel_min).bit_length() + 7) // 8 * 8
+    lane = lane_width(model)
     plain = stages(model)
     # The input's word and the slowest layer bound the pace of all: nothing needs to be faster.
     joined = _divisors(total if plain[0].whole else plain[0].source[0])
     widest = max(n for n in joined if n == 1 or n * lane <= WIDEST_INPUT)
-    reach = max(total // widest, *(_least(stage, style) for stage in plain))
-    folded = tuple(_fold(stage, max(target_cycles, reach), style) for stage in plain)
+    target = max(target_cycles, total // widest, *(_least(stage, style) for stage in plain))
+    folded = tuple(_fold(stage, target, style) for stage in plain)
     choices = [n for n in _divisors(folded[0].channels) if n == 1 or n * lane <= WIDEST_INPUT]
-    values = next((n for n in choices if total // n <= max(target_cycles, reach)), choices[-1])
+    values = next((n for n in choices if total // n <= target), choices[-1])
     return Plan(model, values, folded, total // values)
 
 
@@ -131,11 +132,11 @@ def stated(model: IntegerModel, values: int, chosen: list[dict[str, object]]) ->
     made = []
     for number, (stage, names) in enumerate(zip(plain, chosen, strict=True)):
         wanted = tuple(names.get(name) for name in ("pe", "simd", "pack", "unrolled"))
-        every = [stage] if stage.counting is None else [*foldings(stage, "auto")]
-        found = [one for one in every if (one.pe, one.simd, one.pack, one.unrolled) == wanted]
-        if not found:
+        every = iter([stage]) if stage.counting is None else foldings(stage, "auto")
+        found = next((one for one in every if (one.pe, one.simd, one.pack, one.unrolled) == wanted), None)
+        if found is None:
             raise ValueError(f"stage {number} has no folding of {wanted}")
-        made.append(found[0])
+        made.append(found)
     return Plan(model, values, tuple(made), total // values)
 
 

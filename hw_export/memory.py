@@ -7,13 +7,17 @@ described at the head of rtl/bnn_mvtu.sv, rtl/bnn_quantize.sv and rtl/bnn_scores
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from bnnhw.hw_export.counting import Counting
-from bnnhw.hw_export.folding import Plan
 from bnnhw.hw_export.stage import Stage
-from bnnhw.model import Output, Quantizer
+from bnnhw.model import IntegerModel, Output, Quantizer
+
+if TYPE_CHECKING:
+    from bnnhw.hw_export.folding import Plan
 
 
 def text(words: Iterable[int], width: int) -> str:
@@ -33,6 +37,11 @@ def _joined(entries: Iterable[int], width: int) -> int:
 def pixel_width(quantizer: Quantizer) -> int:
     """Bits of one unsigned pixel value, counted from the smallest pixel."""
     return int(quantizer.pixel_max - quantizer.pixel_min).bit_length()
+
+
+def lane_width(model: IntegerModel) -> int:
+    """Bits of the input's TDATA that a pixel value takes: rounded up to whole bytes."""
+    return (pixel_width(model.quantizer) + 7) // 8 * 8
 
 
 def quantizer_shared(quantizer: Quantizer) -> bool:
@@ -61,14 +70,19 @@ def _counting(stage: Stage) -> Counting:
     return stage.counting
 
 
-def weight_words(stage: Stage) -> list[int]:
-    """Word ((group * taps + tap) * slices + slice): {minus, plus} planes of PE x SIMD."""
+def weight_planes(stage: Stage) -> npt.NDArray[np.bool_]:
+    """Bits of the weight memory: [word, plane, neuron, input], the plane of weights +1 first."""
     out, in_c, simd = stage.made[0], stage.source[0], stage.simd
     # [out, channel, position] to the order in which a neuron's inputs come: positions, in each its channels.
     ordered = _counting(stage).weights.reshape(out, in_c, -1).transpose(0, 2, 1)
     folded = ordered.reshape(stage.groups, stage.pe, stage.taps * stage.slices, simd).transpose(0, 2, 1, 3)
-    planes = np.stack([folded > 0, folded < 0], axis=2).reshape(stage.groups * stage.taps * stage.slices, -1)
-    packed = np.packbits(planes, axis=1, bitorder="little")
+    return np.stack([folded > 0, folded < 0], axis=2).reshape(-1, 2, stage.pe, simd)
+
+
+def weight_words(stage: Stage) -> list[int]:
+    """Word ((group * taps + tap) * slices + slice): {minus, plus} planes of PE x SIMD."""
+    planes = weight_planes(stage)
+    packed = np.packbits(planes.reshape(len(planes), -1), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
@@ -77,11 +91,16 @@ def threshold_places(stage: Stage) -> int:
     return int(_counting(stage).threshold.shape[1])
 
 
+def threshold_entries(stage: Stage) -> npt.NDArray[np.int64]:
+    """Entries {inverted, threshold} of the threshold memory: [word, neuron]."""
+    counts = _counting(stage)
+    entries: npt.NDArray[np.int64] = (counts.inverted.astype(np.int64) << counts.width) | counts.threshold
+    return entries.T.reshape(-1, stage.pe)
+
+
 def threshold_words(stage: Stage) -> list[int]:
     """Word (place * groups + group): PE entries of {inverted, threshold}."""
-    counts = _counting(stage)
-    entries = (counts.inverted.astype(np.int64) << counts.width) | counts.threshold
-    return [_joined(row, counts.width + 1) for row in entries.T.reshape(-1, stage.pe).tolist()]
+    return [_joined(row, _counting(stage).width + 1) for row in threshold_entries(stage).tolist()]
 
 
 def bias_words(layer: Output, counts: Counting) -> list[int]:

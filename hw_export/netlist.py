@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,9 +133,9 @@ def read_netlist(directory: Path, top: str = "bnn_top") -> Netlist:
     return Netlist(names, gates, following, memories, left_out)
 
 
-def _memory(name: str, cell: dict[str, dict[str, object]], clock: list[Bit]) -> Memory:
-    parameters: dict[str, str] = cell["parameters"]  # type: ignore[assignment]
-    pins: dict[str, tuple[Bit, ...]] = {key: tuple(bits) for key, bits in cell["connections"].items()}  # type: ignore
+def _memory(name: str, cell: dict[str, Any], clock: list[Bit]) -> Memory:
+    parameters: dict[str, str] = cell["parameters"]
+    pins: dict[str, tuple[Bit, ...]] = {key: tuple(bits) for key, bits in cell["connections"].items()}
     width, ports = int(parameters["WIDTH"], 2), int(parameters["WR_PORTS"], 2)
     if int(parameters["RD_PORTS"], 2) != 1 or ports > 1:
         raise Refuted(f"memory {name} has several ports")

@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
 
@@ -84,8 +84,18 @@ def count_cells(where: Path, top: str, family: str) -> tuple[str, dict[str, int]
     return str(counted["creator"]), {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
 
 
-def tally(cells: dict[str, int]) -> dict[str, float]:
+class Taken(TypedDict):
     """What cells take, by the names that `Synthesis` has for it."""
+
+    lookup_tables: int
+    memory_tables: int
+    flip_flops: int
+    carries: int
+    block_memories: float
+
+
+def tally(cells: dict[str, int]) -> Taken:
+    """What cells take."""
     return {
         "lookup_tables": sum(LOOKUP_TABLES.get(name, 0) * number for name, number in cells.items()),
         "memory_tables": sum(MEMORY_TABLES.get(name, 0) * number for name, number in cells.items()),
@@ -113,7 +123,7 @@ def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
         family=family,
         tool=tool,
         model_digest=str(manifest["model_digest"]),
-        **tally(cells),  # type: ignore[arg-type]
+        **tally(cells),
         cycles_per_image=int(manifest["cycles"]),
         cells=dict(sorted(cells.items())),
         seconds=time.perf_counter() - begun,

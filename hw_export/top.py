@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.hw_export.folding import Plan
-from bnnhw.hw_export.memory import pixel_width, quantizer_shared, threshold_places
+from bnnhw.hw_export.memory import lane_width, pixel_width, quantizer_shared, threshold_places
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, MaxPool, Output
 
@@ -25,11 +25,6 @@ class Part:
     parameters: Parameters
     width: int
     note: str
-
-
-def lane_width(model: IntegerModel) -> int:
-    """Bits of the input's TDATA that a pixel value takes: rounded up to whole bytes."""
-    return (pixel_width(model.quantizer) + 7) // 8 * 8
 
 
 def _window(index: int, stage: Stage) -> list[Part]:

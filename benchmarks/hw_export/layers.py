@@ -102,7 +102,7 @@ def count(number: int) -> dict[str, object]:
     values = (1, 1, 2, 4)[number % 4] if model.quantizer.shape[0] % 4 == 0 else 1
     plan = Plan(model, values, (stage, *rest), int(np.prod(model.quantizer.shape)) // values)
     wanted = {"window0", "layer0"} | ({"quantize", "scores"} if number % 10 == 0 else set())
-    counted: dict[str, dict[str, float]] = {}
+    counted = {}
     for name, text in top.alone(model, plan).items():
         if name not in wanted:
             continue

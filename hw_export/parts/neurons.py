@@ -127,8 +127,11 @@ def _lane(part: Part, stage: Stage, lane: int, limits: Memory | None) -> None:
     for name, source in ((limit1, entry), (limit2, part.word(limit1))):
         part.moves(name, part.after(name), source, go=1)
         part.moves(name, part.after(name), part.word(name), go=0)
-    count, threshold, inverted = combinations(most + 1, most + 1, 2)
+    # Every threshold that the lane's memory holds, against every count.
+    size = stage.counting.width + 1
+    held = sorted({word >> (lane * size) & ((1 << size) - 1) for word in limits.contents or ()})
+    count, limit = combinations(most + 1, held)
     cases = part.cases(len(count))
     cases.give(part.word(stopped), count)
-    cases.give(part.word(limit2), threshold | inverted << stage.counting.width)
-    part.expect_bits(cases, "results", (results[lane],), (count >= threshold) != (inverted == 1))
+    cases.give(part.word(limit2), limit)
+    part.expect_bits(cases, "results", (results[lane],), (count >= (limit & most)) != (limit > most))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 
 from bnnhw.hw_export.folding import Plan
@@ -44,10 +42,10 @@ def quantize(part: Part, model: IntegerModel, plan: Plan) -> None:
                        for word in memory.contents]).reshape(places, -1, levels)  # fmt: skip
     pixels, limits = combinations(1 << width, 2 << width)
     if levels <= ALL_SUBSETS:
-        (reached,) = combinations(1 << levels)
+        reached = np.stack(combinations(*[2] * levels))
     elif (np.diff(stored, axis=-1) >= 0).all():
         # Thresholds in ascending order are reached from the first one on.
-        reached = (1 << np.arange(levels + 1, dtype=np.int64)) - 1
+        reached = (np.arange(levels)[:, None] < np.arange(levels + 1)).astype(np.int64)
     else:
         raise Refuted(f"{part.prefix}: thresholds are not in ascending order")
     lane, level_width = len(part.word("s_data")) // plan.values, levels.bit_length()
@@ -58,10 +56,10 @@ def quantize(part: Part, model: IntegerModel, plan: Plan) -> None:
             cases.give(part.word("s_data")[v * lane : v * lane + width], pixels)
             cases.give(fields(memory.read_data, own + j, width + 1), limits)
             part.expect_bits(cases, "reached", (part.word(f"value[{v}].reached")[j],), pixels >= limits)
-        cases = part.cases(len(reached))
-        cases.give(part.word(f"value[{v}].reached"), reached)
-        ones = reduce(np.add, [(reached >> j) & 1 for j in range(levels)])
-        part.expect_bits(cases, "level", fields(part.word("levels"), v, level_width), ones)
+        cases = part.cases(reached.shape[1])
+        for bit, values in zip(part.word(f"value[{v}].reached"), reached, strict=True):
+            cases.give([bit], values)
+        part.expect_bits(cases, "level", fields(part.word("levels"), v, level_width), reached.sum(axis=0))
     part.moves("m_data", part.after("m_data"), part.word("levels"), s_valid=1, m_valid=0)
     part.moves("m_data", part.after("m_data"), part.word("levels"), s_valid=1, m_valid=1, m_ready=1)
     part.moves("m_data", part.after("m_data"), part.word("m_data"), m_valid=1, m_ready=0)

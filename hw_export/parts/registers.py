@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnnhw.hw_export.accelerator import REGISTERS
-from bnnhw.hw_export.netlist import Bit, Netlist, Refuted
+from bnnhw.hw_export.accelerator import LITE, REGISTERS
+from bnnhw.hw_export.netlist import Bit, Refuted
 from bnnhw.hw_export.parts.part import Part, combinations
 
 COUNTERS = {"TAKEN": ("taken", "image_taken"), "GIVEN": ("given", "image_given")}
@@ -17,7 +17,7 @@ def registers(part: Part, model_digest: str) -> None:
     """Each word reads as its register or its part of the digest, in one access at a time; counters count, and only when
     they should; `bnn_top` is reset with the rest or while CONTROL says so."""
     netlist = part.netlist
-    _wiring(part, netlist)
+    _wiring(part)
     words: dict[int, tuple[Bit, ...]] = {REGISTERS["ID"] // 4: _constant(0x424E4E48), 1: _constant(1)}
     words |= {2: (*part.word("held"), *ZEROS), 3: (*part.word("frame_error"), *ZEROS)}
     words |= {REGISTERS[name] // 4: part.word(register) for name, (register, _) in COUNTERS.items()}
@@ -56,14 +56,18 @@ def _constant(value: int) -> tuple[Bit, ...]:
     return tuple(str(value >> i & 1) for i in range(32))
 
 
-def _wiring(part: Part, netlist: Netlist) -> None:
+def _wiring(part: Part) -> None:
+    netlist = part.netlist
     kind, pins = netlist.boxes.get("core", ("", {}))
     if kind != "bnn_top":
         raise Refuted("bnn_accelerator holds no bnn_top")
     for pin, nets in pins.items():
-        outer = {"clk": "aclk", "frame_error": "frame_error"}.get(pin, pin)
+        outer = {"clk": "aclk"}.get(pin, pin)
         if pin != "rst" and nets != netlist.word(outer):
             raise Refuted(f"bnn_top's {pin} is not {outer}")
+    for name in ("frame_error", *(f"s_axi_{name}" for name in LITE)):
+        if part.word(name) != netlist.word(name):
+            raise Refuted(f"{part.prefix}.{name} is not {name}")
     held, resetn = combinations(2, 2)
     cases = part.plain_cases(len(held))
     part.give(cases, held=held)

@@ -33,6 +33,9 @@ MUTANTS = [
     ("bnn_accelerator.sv", ".image_given(m_axis_tvalid && m_axis_tready", ".image_given(m_axis_tvalid"),
     ("bnn_accelerator.sv", ".s_axis_tlast(s_axis_tlast)", ".s_axis_tlast(m_axis_tready)"),
     ("bnn_accelerator.sv", "256'h", "256'h1"),
+    ("bnn_accelerator.sv", ".s_axi_araddr(s_axi_araddr)", ".s_axi_araddr(s_axi_awaddr)"),
+    ("bnn_accelerator.sv", ".s_axi_bready(s_axi_bready)", ".s_axi_bready(s_axi_rready)"),
+    ("bnn_accelerator.sv", "      .frame_error(frame_error),\n", "      .frame_error(held),\n"),
 ]
 
 

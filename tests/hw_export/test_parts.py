@@ -187,6 +187,14 @@ def test_each_value_of_a_beat_has_its_own_lane(tmp_path):
     assert refuted() == ["quantize"]
 
 
+def test_more_levels_than_a_machine_word_has_bits_are_shown(tmp_path):
+    quantizer = Quantizer((1, 1, 2), np.arange(1, 71), 0, 127)
+    model = IntegerModel(quantizer, (), Output([[1, -1], [0, 1]], [0, 3]))
+    export(model, tmp_path / "hw")
+    netlist = read_netlist(tmp_path / "hw")
+    assert all(claim.show() > 0 for claim in claims(model, plan(model), netlist))
+
+
 def gates(**driven):
     """A netlist of gates; nets are numbers from 2 on, and named after themselves."""
     names = {str(net): (net,) for net in range(2, 12)}
