@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-cpp fuzz lint bench build binary clean
+.PHONY: demo test test-cpp test-finn fuzz lint bench build binary clean
 
 demo: $(STAMP)
 	$(BIN)/bnnhw run --dataset digits --out runs/demo
@@ -17,6 +17,20 @@ test-cpp: $(STAMP)
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBNNHW_CPP_TESTS=ON
 	$(BIN)/cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+# QONNX graphs through FINN's own steps (finn-plus) and FINN's first executor (finn-base). Both install as `finn`, so each
+# has a virtual environment; finn-plus asks for versions that would replace PyTorch, so what it needs is listed.
+FINN := build/finn
+test-finn: $(STAMP) $(FINN)/plus/installed $(FINN)/base/installed
+	$(BIN)/python tests/finn/make_graphs.py $(FINN)/graphs
+	$(FINN)/plus/bin/python tests/finn/build_with_finn.py $(FINN)/graphs
+	$(FINN)/base/bin/python tests/finn/execute_with_finn_base.py $(FINN)/graphs
+
+$(FINN)/%/installed: tests/finn/%.txt
+	$(PYTHON) -m venv $(FINN)/$*
+	PIP_CONSTRAINT=$(abspath $<) $(FINN)/$*/bin/pip install -q -r $<
+	PIP_CONSTRAINT=$(abspath $<) $(FINN)/$*/bin/pip install -q --no-deps --use-pep517 $$(sed -n 's/^# alone: //p' $<)
+	touch $@
 
 # Random questions on all cores, checked against brute force and CaDiCaL; ends at the first disagreement, which names
 # its seed. Minutes; not part of the tests.

@@ -33,6 +33,7 @@ app.command("export")(hardware.export)
 app.command("simulate")(hardware.simulate)
 app.command("synth")(hardware.synth)
 app.command("prove-equivalence")(hardware.prove_equivalence)
+app.command("qonnx")(hardware.qonnx)
 app.add_typer(bundle.app, name="bundle")
 
 

@@ -1,4 +1,4 @@
-"""``bnnhw export``, ``simulate``, ``synth``, ``prove-equivalence``: the model as hardware, run, counted and proven."""
+"""``bnnhw export``, ``simulate``, ``synth``, ``prove-equivalence``, ``qonnx``: hardware made, run, counted, proven."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
+import numpy as np
 import typer
 
 import bnnhw.data
 import bnnhw.hw_export
 from bnnhw.cli.console import print_json, print_table, progress_bar, say
 from bnnhw.cli.options import Count, DataFolder, DatasetName, First, Json, ModelFile, Workers
-from bnnhw.model import digest, load
+from bnnhw.hw_export import qonnx_graph
+from bnnhw.model import digest, load, reference
 
 Folder = Annotated[Path, typer.Option("--out", help="Folder for the hardware; replaced if it is an earlier export.")]
 Vectors = Annotated[int, typer.Option("--vectors", min=0, help="Test images stored with the hardware.")]
+GraphFile = Annotated[Path, typer.Option("--out", help="ONNX file; replaced.")]
 Hardware = Annotated[Path, typer.Argument(help="A folder that `bnnhw export` made.", show_default=False)]
 TargetCycles = Annotated[
     int | None, typer.Option("--target-cycles", min=1, help="Clocks an image may take; 4096 by default.")
@@ -143,4 +146,40 @@ def prove_equivalence(hardware: Hardware, json: Json = False) -> None:
         ]
         print_table(str(hardware), columns, rows)
     if not all(one.holds for one in obligations):
+        raise typer.Exit(1)
+
+
+def qonnx(
+    model: ModelFile,
+    dataset: DatasetName = "digits",
+    data: DataFolder = None,
+    out: GraphFile = Path("runs/model.onnx"),
+    first: First = 0,
+    count: Count = 100,
+    json: Json = False,
+) -> None:
+    """Write the model as a QONNX graph that FINN builds unchanged, and execute it on test images with qonnx."""
+    loaded = load(model)
+    images = bnnhw.data.load(dataset, data).test_images[first : first + count]
+    graph = qonnx_graph.write(loaded, out)
+    expected = reference.classify(reference.scores(loaded, images))
+    mismatches = 0
+    with progress_bar("execute", len(images)) as bar:
+        for image, wanted in zip(images, expected, strict=True):
+            mismatches += int(qonnx_graph.classify(graph, loaded, image[np.newaxis])[0] != wanted)
+            bar.advance()
+    nodes = [node.op_type for node in graph.graph.node]
+    told = {
+        "digest": digest(loaded),
+        "graph": str(out),
+        "images": len(images),
+        "mismatches": mismatches,
+        "nodes": nodes,
+    }
+    if json:
+        print_json(told)
+    else:
+        say(f"{out}: {', '.join(nodes)}")
+        say(f"{mismatches} of {len(images)} classes differ from the model's")
+    if mismatches:
         raise typer.Exit(1)
