@@ -3,9 +3,10 @@
 Pixels stream in and are quantized to levels. A layer is a sliding window (`rtl/bnn_window.sv`; a dense layer's covers
 its whole input) before neurons that count (`rtl/bnn_mvtu.sv`, `counting.py`) or pool; scores and the class stream out.
 All layers work at the same time on successive images. `folding.py` decides how many neurons and inputs a layer takes at
-once, by what `cost.py` says they take; `memory.py` lays out its memories, `top.py` connects the parts,
-`accelerator.py` adds registers, `emit.py` writes and binds the files, `simulation.py` runs them, `synthesis.py` counts
-what they take, `equivalence.py` proves from the files that they compute the model.
+once, by what `cost.py` says they take; `memory.py` lays out its memories, `rom.py` says where they go, `sharing.py`
+what unrolled neurons count together. `top.py` connects the parts, `accelerator.py` adds registers, `emit.py` writes and
+binds the files, `simulation.py` runs them, `synthesis.py` counts what they take, `equivalence.py` proves from the files
+that they compute the model; `qonnx_graph.py` writes the model for FINN instead.
 """
 
 from bnnhw.hw_export.devices import DEVICES, budget

@@ -5,12 +5,14 @@
 A feature is something that one can count without synthesis: inputs that a lane has weights for, bits of counters,
 words under the kernel, the six-input functions that a small memory becomes. Coefficients are at least 0 and stand in
 cost.json, with the errors on layers that they were not fitted on; `benchmarks/hw_export/layers.py` makes both. Whether
-a memory becomes lookup tables or block memories follows Yosys' own rule.
+a constant memory becomes lookup tables or block memory is told by `rom.py`.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -18,27 +20,15 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export import unrolled
-from bnnhw.hw_export.memory import pixel_width, threshold_entries, threshold_places, weight_planes
+from bnnhw.hw_export import rom, sharing, unrolled
+from bnnhw.hw_export.memory import pixel_width, threshold_columns, threshold_places, weight_columns, weight_planes
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, Output
 
 Features = dict[str, float]
 
-SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-"""Words and their bits of half a block memory (18 Kbit)."""
-HALF, RAM_TABLE = 129.0, 2.2
-"""What Yosys reckons that half a block memory costs and, about, a lookup table that is written; a bit of a constant
-memory in logic costs 1/64."""
-
-
-def halves(words: int, bits: int) -> int:
-    """Block memory halves that a memory takes."""
-    return max(1, min(ceil(words / depth) * ceil(bits / width) for depth, width in SHAPES))
-
-
-def _constant_in_logic(words: int, bits: int) -> bool:
-    return words * bits / 64 <= halves(words, bits) * HALF
+RAM_TABLE = 2.2
+"""What Yosys reckons a lookup table that is written to cost, about, where half a block memory costs `rom.HALF`."""
 
 
 def _ram_tables(words: int, bits: int) -> int:
@@ -46,22 +36,10 @@ def _ram_tables(words: int, bits: int) -> int:
     return 4 * min(ceil(words / 32) * ceil(bits / 6), ceil(words / 64) * ceil(bits / 3))
 
 
-def functions(kind: str, columns: npt.NDArray[np.bool_]) -> Features:
-    """A constant memory [word, bit] as lookup tables: six-input functions of the address that are not constant, alike
-    or opposite. They cost several times as much where there are more than 64 words, which Yosys maps badly."""
-    words, bits = columns.shape
-    features: Features = {f"{kind} functions": 0, f"{kind} functions of more": 0}
-    if not bits or not _constant_in_logic(words, bits):
-        return features
-    columns = np.unique(columns ^ columns[:1], axis=1)
-    columns = columns[:, columns.any(0)]
-    padded = np.zeros((ceil(words / 64) * 64, columns.shape[1]), bool)
-    padded[:words] = columns
-    chunks = padded.reshape(ceil(words / 64), 64, columns.shape[1]).transpose(2, 0, 1)
-    varying = (chunks != chunks[:, :, :1]).any(2)
-    canonical = (chunks ^ chunks[:, :, :1])[varying]
-    different = float(len(np.unique(canonical, axis=0)))
-    return features | {f"{kind} functions" if words <= 64 else f"{kind} functions of more": different}
+def _functions(kind: str, columns: npt.NDArray[np.bool_]) -> Features:
+    """What a constant memory [word, bit] is in logic. More than 64 words cost several times as much for each."""
+    words, needed = len(columns), 0 if rom.in_block(columns) else rom.functions(columns)
+    return {f"{kind} functions": needed * (words <= 64), f"{kind} functions of more": needed * (words > 64)}
 
 
 def neurons(stage: Stage) -> tuple[str, Features]:
@@ -87,44 +65,48 @@ def neurons(stage: Stage) -> tuple[str, Features]:
         "chosen inputs": stage.channels * width * (stage.slices > 1),
         "counters' bits": sum((n - 1).bit_length() for n in counters),
     }
-    features |= functions("weight", planes.reshape(len(planes), -1))
-    columns = np.zeros((1, 0), bool)
-    if not isinstance(stage.layer, Output):
-        words = threshold_entries(stage)
-        columns = ((words[:, :, None] >> np.arange(bits + 1)) & 1).astype(bool).reshape(len(words), -1)
-    features |= functions("threshold", columns)
+    features |= _functions("weight", weight_columns(stage))
+    features |= _functions("threshold", threshold_columns(stage))
     return "folded", features
 
 
 def _unrolled(stage: Stage) -> Features:
-    """Counters of the first level that read the same inputs are one; a neuron of up to six bits is one function."""
-    first: set[tuple[str, ...]] = set()
-    features: Features = {"counts of three": 0, "single": 0, "summed bits": 0}
-    for neuron in unrolled.neurons(stage):
-        if neuron.at_least is None:
-            continue
-        if len(neuron.literals) <= 6:
-            features["single"] += 1
-            continue
-        features["counts of three"] += _counts_of_three(neuron.at_least)
-        features["summed bits"] += len(neuron.literals)
-        column = 0
-        for bits in neuron.at_least.bits:
-            begin = column
-            for size in unrolled.counter_sizes(bits):
-                chunk = neuron.literals[begin : begin + size]
-                if chunk in first:
-                    features["counts of three"] -= size == 3
-                    features["summed bits"] -= size
-                first.add(chunk)
-                begin += size
-            column += bits
-    return features
+    """First counters are made once for all neurons; what comes after them is a neuron's own."""
+    assert stage.counting is not None
+    cells = [cell for cell in unrolled.neurons(stage) if cell.at_least is not None]
+    counters: set[tuple[tuple[int, int], ...]] = set()
+    features: Features = {"looked up": 0, "added bits": 0, "further counts": 0, "compared": 0, "delayed": 0}
+    shapes = [_shape(cell.at_least) for cell in cells if cell.at_least is not None]
+    latest = max((shape.clocks for shape in shapes), default=1)
+    for cell, shape in zip(cells, shapes, strict=True):
+        features["looked up"] += shape.added == 0
+        features["compared"] += shape.added > 0
+        features["added bits"] += shape.added
+        features["further counts"] += shape.further
+        features["delayed"] += latest - shape.clocks > 1
+        if len(cell.literals) > unrolled.LOOKED_UP:
+            counters.update(sharing.counters(cell.inputs))
+    lowest, others = sharing.tables(counters)
+    return features | {"first counts' lowest bits": lowest * stage.width, "first counts": others * stage.width}
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A comparison's tables of counters after the first, bits of the sum that is compared (0 if looked up), clocks."""
+
+    further: int
+    added: int
+    clocks: int
 
 
 @cache
-def _counts_of_three(at_least: unrolled.AtLeast) -> int:
-    return unrolled.module(at_least)[0].count("= count3(")
+def _shape(at_least: unrolled.AtLeast) -> _Shape:
+    text, clocks = unrolled.module(at_least)
+    further = sum(
+        3 if size == "6" else 2 for level, size in re.findall(r" n(\d+)_\d+ = count(\d)", text) if level != "1"
+    )
+    added = sum(bit != "1'b0" for line in re.findall(r" second = \{([^}]*)\}", text) for bit in line.split())
+    return _Shape(further, added, clocks)
 
 
 def window(stage: Stage) -> tuple[str, Features] | None:
@@ -168,7 +150,7 @@ def window(stage: Stage) -> tuple[str, Features] | None:
 
 
 def _ram_in_block(words: int, bits: int) -> bool:
-    return RAM_TABLE * _ram_tables(words, bits) > halves(words, bits) * HALF
+    return RAM_TABLE * _ram_tables(words, bits) > rom.halves(words, bits) * rom.HALF
 
 
 @cache
@@ -211,10 +193,8 @@ def block_memories(stage: Stage) -> float:
     made = 0
     words, bits = stage.ring_rows * stage.grid[1], stage.channels * stage.width
     if _ram_in_block(words, bits):
-        made += halves(words, bits)
+        made += rom.halves(words, bits)
     if stage.counting is not None:
-        memories = [(stage.groups * stage.taps * stage.slices, 2 * stage.pe * stage.simd)]
-        if not isinstance(stage.layer, Output):
-            memories.append((threshold_places(stage) * stage.groups, stage.pe * (stage.counting.width + 1)))
-        made += sum(halves(*memory) for memory in memories if not _constant_in_logic(*memory))
+        memories = weight_columns(stage), threshold_columns(stage)
+        made += sum(rom.halves(*rom.varying(memory).shape) for memory in memories if rom.in_block(memory))
     return made / 2

@@ -6,7 +6,8 @@ statement is refused. That makes reading a counter tree a proof of it:
 - a counter of a weight's bits keeps their weighted sum (``count6`` and ``count3`` are evaluated on all their inputs),
 - every bit is used exactly once, so the weighted sum of what is left after a level is that of what came in,
 - all that meets in a statement is equally many clocks late,
-- the last two numbers are added in enough bits and compared with the threshold.
+- the last bits are looked up in a table, right in all its cases, or the last two numbers are added in enough bits and
+  compared with the threshold.
 """
 
 from __future__ import annotations
@@ -104,10 +105,11 @@ def at_least(name: str, body: str) -> int:
     while (function := _FUNCTION.match(body)) is not None:
         counters[function[2]] = _counter(function)
         body = body[function.end() :]
-    tree = _Tree({f"x[{i}]": (1 << k, 0) for i, k in enumerate(k for k, n in enumerate(shape) for _ in range(n))})
+    columns = [k for k, n in enumerate(shape) for _ in range(n)]
+    tree = _Tree({f"x[{i}]": (1 << k, 0) for i, k in enumerate(columns)}, threshold)
     for statement in body.rstrip("; ").split("; "):
         tree.read(statement, counters)
-    return tree.finish(threshold)
+    return tree.finish()
 
 
 def _counter(function: re.Match[str]) -> tuple[int, int]:
@@ -126,13 +128,16 @@ def _counter(function: re.Match[str]) -> tuple[int, int]:
 class _Tree:
     """Bits that are not used yet, by name: the weight of each and how many clocks late it is."""
 
-    def __init__(self, bits: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, bits: dict[str, tuple[int, int]], threshold: int) -> None:
         self.bits = bits
+        self.threshold = threshold
         self.numbers: dict[str, int] = {}
         self.declared: dict[str, int] = {}
         self.late: int | None = None
         self.most = sum(weight for weight, _ in bits.values())
         self.result: tuple[int, int] | None = None
+        self.last: list[tuple[int, int]] = []
+        self.reached: tuple[int, int] = (0, 0)
 
     def _use(self, names: list[str]) -> list[tuple[int, int]]:
         """Take bits away; all that is taken in a statement is equally late."""
@@ -170,6 +175,18 @@ class _Tree:
                 raise NotUnderstood(statement)
             for place, (weight, late) in enumerate(reversed(taken)):
                 self._make(f"{match[1]}[{place}]", weight, late + 1)
+        elif match := re.fullmatch(r"wire \[(\d+):0\] last = \{([^}]*)\}", statement):
+            names = match[2].split(", ")[::-1]
+            self.last = self._use(names)
+            if self.numbers or not int(match[1]) + 1 == len(names) == len(self.last):
+                raise NotUnderstood(statement)
+        elif match := re.fullmatch(r"wire \[(\d+):0\] reached = (\d+)'h([0-9a-f]+)", statement):
+            self.reached = (int(match[2]), int(match[3], 16))
+            if int(match[1]) + 1 != self.reached[0] or self.reached[0] != 1 << len(self.last):
+                raise NotUnderstood(statement)
+        elif statement == "always @(posedge clk) if (go) y <= reached[last]":
+            self._look_up()
+            self.result = (self.threshold, self.last[0][1] + 1)
         elif match := re.fullmatch(r"wire \[(\d+):0\] (first|second) = \{([^}]*)\}", statement):
             names = match[3].split(", ")[::-1]
             weights = [self.bits[name][0] if name in self.bits else 1 << place for place, name in enumerate(names)]
@@ -194,16 +211,26 @@ class _Tree:
         else:
             raise NotUnderstood(statement)
 
+    def _look_up(self) -> None:
+        """The table of the last bits has to be right for every sum they make."""
+        cases, table = self.reached
+        if not self.last or cases != 1 << len(self.last):
+            raise NotUnderstood("a table that is not of the last bits")
+        for case in range(cases):
+            total = sum(weight for place, (weight, _) in enumerate(self.last) if case >> place & 1)
+            if (total >= self.threshold) != bool(table >> case & 1):
+                raise NotUnderstood(f"a table that is wrong for a sum of {total}")
+
     def _make(self, name: str, weight: int, late: int) -> None:
         if name in self.bits:
             raise NotUnderstood(f"{name} is made twice")
         self.bits[name] = (weight, late)
 
-    def finish(self, threshold: int) -> int:
+    def finish(self) -> int:
         if self.bits or self.declared:
             raise NotUnderstood(f"{next(iter([*self.bits, *self.declared]))} is never used")
-        if self.result is None or self.result[0] != threshold:
-            raise NotUnderstood(f"no comparison with {threshold}")
+        if self.result is None or self.result[0] != self.threshold:
+            raise NotUnderstood(f"no comparison with {self.threshold}")
         return self.result[1]
 
 

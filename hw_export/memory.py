@@ -79,10 +79,15 @@ def weight_planes(stage: Stage) -> npt.NDArray[np.bool_]:
     return np.stack([folded > 0, folded < 0], axis=2).reshape(-1, 2, stage.pe, simd)
 
 
+def weight_columns(stage: Stage) -> npt.NDArray[np.bool_]:
+    """The weight memory: [word, bit]."""
+    planes = weight_planes(stage)
+    return planes.reshape(len(planes), -1)
+
+
 def weight_words(stage: Stage) -> list[int]:
     """Word ((group * taps + tap) * slices + slice): {minus, plus} planes of PE x SIMD."""
-    planes = weight_planes(stage)
-    packed = np.packbits(planes.reshape(len(planes), -1), axis=1, bitorder="little")
+    packed = np.packbits(weight_columns(stage), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
@@ -96,6 +101,14 @@ def threshold_entries(stage: Stage) -> npt.NDArray[np.int64]:
     counts = _counting(stage)
     entries: npt.NDArray[np.int64] = (counts.inverted.astype(np.int64) << counts.width) | counts.threshold
     return entries.T.reshape(-1, stage.pe)
+
+
+def threshold_columns(stage: Stage) -> npt.NDArray[np.bool_]:
+    """The threshold memory: [word, bit]; of the output layer, a word without bits."""
+    if isinstance(stage.layer, Output):
+        return np.zeros((1, 0), bool)
+    entries = threshold_entries(stage)
+    return ((entries[:, :, None] >> np.arange(_counting(stage).width + 1)) & 1).astype(bool).reshape(len(entries), -1)
 
 
 def threshold_words(stage: Stage) -> list[int]:

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnnhw.hw_export import rom
 from bnnhw.hw_export.folding import Plan
-from bnnhw.hw_export.memory import lane_width, pixel_width, quantizer_shared, threshold_places
+from bnnhw.hw_export.memory import (
+    lane_width,
+    pixel_width,
+    quantizer_shared,
+    threshold_columns,
+    threshold_places,
+    weight_columns,
+)
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, MaxPool, Output
 
@@ -56,10 +64,12 @@ def _compute(index: int, stage: Stage) -> Part:
     parameters: Parameters = {"CHANNELS": stage.channels, "WIDTH": stage.width, "HIGHEST": stage.highest}
     parameters |= {"TAPS": stage.taps, "OUT_C": out, "PE": stage.pe, "SIMD": stage.simd}
     parameters |= {"COUNT_WIDTH": stage.counting.width, "WEIGHT_FILE": f'"layer{index}_weights.mem"'}
+    parameters |= {"WEIGHT_STYLE": f'"{rom.style(weight_columns(stage))}"'}
     if isinstance(stage.layer, Output):
         width = out * stage.counting.width
         return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 0}, width, "counts of the classes")
     parameters |= {"PLACES": threshold_places(stage), "THRESHOLD_FILE": f'"layer{index}_thresholds.mem"'}
+    parameters |= {"THRESHOLD_STYLE": f'"{rom.style(threshold_columns(stage))}"'}
     return Part("bnn_mvtu", f"layer{index}", parameters | {"THRESHOLD": 1}, out, "a bit a channel")
 
 

@@ -1,9 +1,10 @@
 """Layers with a counter of its own for every neuron: one result a clock, and zero weights vanish.
 
 A neuron's literals, its inputs as they are or inverted, are summed up by a tree of counters that turn six bits of a
-weight into three (as many lookup tables of six inputs), registers after every second of them, and the sum is compared
-with the neuron's threshold. That takes about 0.95 lookup tables an input (Yosys, xc7), a third less than adding bit by
-bit; to stop counting at the threshold saves nothing here, unlike in `rtl/bnn_mvtu.sv`.
+weight into three (as many lookup tables of six inputs), registers after every second of them. The last six bits, of
+whatever weights, are looked up: one more table says whether they reach the threshold. Where more than six are left, and
+no more than two of each weight, they are added as two numbers and compared. To stop counting at the threshold saves
+nothing here, unlike in `rtl/bnn_mvtu.sv`.
 
 Six-input counters: Parandeh-Afshar, Brisk and Ienne, "Efficient Synthesis of Compressor Trees on FPGAs", ASP-DAC 2008.
 """
@@ -14,8 +15,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+import numpy as np
+
+from bnnhw.hw_export import sharing
 from bnnhw.hw_export.stage import Stage
 
+LOOKED_UP = 6
+"""Bits that are left to one lookup table."""
 LEVELS_A_CLOCK = 2
 """Counters in a row, or the final sum and comparison, between registers."""
 
@@ -43,23 +49,17 @@ def module(at_least: AtLeast) -> tuple[str, int]:
     columns = [[f"x[{sum(at_least.bits[:k]) + i}]" for i in range(n)] for k, n in enumerate(at_least.bits)]
     body: list[str] = []
     level = clocks = 0
-    while any(len(column) > 2 for column in columns):
+    while _unfinished(columns):
         level += 1
         body.append(f"  // Level {level}: " + ", ".join(f"{len(c)} of weight {1 << k}" for k, c in enumerate(columns)))
         columns = _reduced(columns, level, body)
-        if level % LEVELS_A_CLOCK == 0 and any(len(column) > 2 for column in columns):
+        if level % LEVELS_A_CLOCK == 0 and _unfinished(columns):
             clocks += 1
             columns = _registered(columns, level, body)
     if level > 0:
         clocks += 1
         columns = _registered(columns, level, body)
-    # At most two bits of each weight are left: two numbers.
-    width = (sum(n << k for k, n in enumerate(at_least.bits))).bit_length()
-    numbers = [[c[i] if len(c) > i else "1'b0" for c in [*columns, *([[]] * width)][:width]] for i in range(2)]
-    body.append(f"  wire [{width - 1}:0] first = {_vector(numbers[0])};")
-    body.append(f"  wire [{width - 1}:0] second = {_vector(numbers[1])};")
-    body.append(f"  wire [{width - 1}:0] total = first + second;")
-    body.append(f"  always @(posedge clk) if (go) y <= (total >= {width}'d{at_least.threshold});")
+    body += _looked_up(columns, at_least) if _bits(columns) <= LOOKED_UP else _compared(columns, at_least)
     inputs = sum(at_least.bits)
     shape = ", ".join(f"{n} of weight {1 << k}" for k, n in enumerate(at_least.bits))
     functions = []
@@ -82,6 +82,42 @@ def module(at_least: AtLeast) -> tuple[str, int]:
     return "\n".join(lines) + "\n", clocks + 1
 
 
+def _bits(columns: Sequence[Sequence[str]]) -> int:
+    return sum(map(len, columns))
+
+
+def _unfinished(columns: Sequence[Sequence[str]]) -> bool:
+    return _bits(columns) > LOOKED_UP and any(len(column) > 2 for column in columns)
+
+
+def _looked_up(columns: list[list[str]], at_least: AtLeast) -> list[str]:
+    """One bit for everything that the last bits can be: whether their sum reaches the threshold."""
+    bits = [(name, 1 << k) for k, column in enumerate(columns) for name in column]
+    reached = 0
+    for case in range(1 << len(bits)):
+        total = sum(weight for place, (_, weight) in enumerate(bits) if case >> place & 1)
+        reached |= (total >= at_least.threshold) << case
+    cases = 1 << len(bits)
+    return [
+        "  // The last bits, of weights " + ", ".join(str(weight) for _, weight in bits) + ".",
+        f"  wire [{len(bits) - 1}:0] last = {_vector([name for name, _ in bits])};",
+        f"  wire [{cases - 1}:0] reached = {cases}'h{reached:0{max(1, cases // 4)}x};",
+        "  always @(posedge clk) if (go) y <= reached[last];",
+    ]
+
+
+def _compared(columns: list[list[str]], at_least: AtLeast) -> list[str]:
+    """At most two bits of each weight are left: two numbers."""
+    width = (sum(n << k for k, n in enumerate(at_least.bits))).bit_length()
+    numbers = [[c[i] if len(c) > i else "1'b0" for c in [*columns, *([[]] * width)][:width]] for i in range(2)]
+    return [
+        f"  wire [{width - 1}:0] first = {_vector(numbers[0])};",
+        f"  wire [{width - 1}:0] second = {_vector(numbers[1])};",
+        f"  wire [{width - 1}:0] total = first + second;",
+        f"  always @(posedge clk) if (go) y <= (total >= {width}'d{at_least.threshold});",
+    ]
+
+
 def _function(name: str, inputs: int, outputs: int) -> list[str]:
     terms = " + ".join(f"{{{outputs - 1}'d0, bits[{i}]}}" for i in range(inputs))
     return [
@@ -91,22 +127,13 @@ def _function(name: str, inputs: int, outputs: int) -> list[str]:
     ]
 
 
-def counter_sizes(bits: int) -> list[int]:
-    """How many inputs the counters of one level take of ``bits`` bits of the same weight; two at most are left."""
-    sizes = []
-    while bits > 2:
-        sizes.append(3 if bits < 5 else min(6, bits))
-        bits -= sizes[-1]
-    return sizes
-
-
 def _reduced(columns: list[list[str]], level: int, body: list[str]) -> list[list[str]]:
     """One level of counters: six bits of a weight become one of it and of the next two."""
     made: list[list[str]] = [[] for _ in range(len(columns) + 2)]
     number = 0
     for k, column in enumerate(columns):
         rest = column
-        for size in counter_sizes(len(column)):
+        for size in sharing.counter_sizes(len(column)):
             part, rest = rest[:size], rest[size:]
             kind, outputs = ("count3", 2) if size == 3 else ("count6", 3)
             padded = [*part, *["1'b0"] * ((3 if size == 3 else 6) - size)]
@@ -131,33 +158,40 @@ def _registered(columns: list[list[str]], level: int, body: list[str]) -> list[l
 
 @dataclass(frozen=True)
 class Neuron:
-    """One output bit. at_least: its module, None for a bit that never changes. literals: inputs, weight by weight."""
+    """One output bit. at_least: its module, None for a bit that never changes. inputs: with their signs, in the order
+    in which they are counted. literals: their bits, weight by weight."""
 
     at_least: AtLeast | None
+    inputs: tuple[tuple[int, int], ...]
     literals: tuple[str, ...]
-    weights: int
     inverted: bool
 
 
 def neurons(stage: Stage) -> list[Neuron]:
-    """The neurons of an unrolled layer, with inputs in the order of the stream."""
+    """The neurons of an unrolled layer, each with its inputs in the order in which they are counted."""
     counts = stage.counting
     assert counts is not None
     assert stage.can_unroll
-    ordered = counts.weights.reshape(stage.made[0], stage.source[0], -1).transpose(0, 2, 1).reshape(stage.made[0], -1)
+    streamed = counts.weights.reshape(stage.made[0], stage.source[0], -1).transpose(0, 2, 1).reshape(stage.made[0], -1)
     # Inverted bits of a level are (2^width - 1) less the level, not `highest` less the level.
     surplus = (1 << stage.width) - 1 - stage.highest
     made = []
-    for row, limit, inverted in zip(ordered, counts.threshold[:, 0], counts.inverted[:, 0], strict=True):
-        used = [(i, w) for i, w in enumerate(row.tolist()) if w != 0]
+    # What is looked up at once, or never changes, has no counters to share.
+    small = (counts.threshold[:, 0] == 0) | (np.count_nonzero(streamed, axis=1) * stage.width <= LOOKED_UP)
+    places = sharing.orders(np.where(small[:, None], 0, streamed).astype(np.int8))
+    for row, order, limit, inverted in zip(
+        streamed.tolist(), places, counts.threshold[:, 0], counts.inverted[:, 0], strict=True
+    ):
+        used = [(i, row[i]) for i in order or [i for i, w in enumerate(row) if w]]
         if limit == 0 or not used:
-            made.append(Neuron(None, (), len(used), bool(inverted) != (limit == 0)))
+            made.append(Neuron(None, tuple(used), (), bool(inverted) != (limit == 0)))
             continue
         literals = tuple(
             f"{'~' if w < 0 else ''}s_data[{i * stage.width + bit}]" for bit in range(stage.width) for i, w in used
         )
         threshold = int(limit) + surplus * sum(w < 0 for _, w in used)
-        made.append(Neuron(AtLeast((len(used),) * stage.width, threshold), literals, len(used), bool(inverted)))
+        at_least = AtLeast((len(used),) * stage.width, threshold)
+        made.append(Neuron(at_least, tuple(used), literals, bool(inverted)))
     return made
 
 
@@ -202,7 +236,7 @@ def generate(index: int, stage: Stage, about: str) -> tuple[str, set[AtLeast]]:
             ]
             continue
         sense = "fewer than" if cell.inverted else "at least"
-        lines.append(f"  // Neuron {number}: {cell.weights} weights, {sense} {cell.at_least.threshold}.")
+        lines.append(f"  // Neuron {number}: {len(cell.inputs)} weights, {sense} {cell.at_least.threshold}.")
         width = len(cell.literals)
         lines.append(f"  wire [{width - 1}:0] x{number} = {_vector(cell.literals)};")
         lines.append(f"  wire y{number};")

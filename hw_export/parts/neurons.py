@@ -32,8 +32,8 @@ def mvtu(part: Part, stage: Stage) -> None:
 
     def marks(place: Numbers) -> dict[str, Numbers]:
         ends = place % neuron == neuron - 1
-        group = place // neuron % groups
-        values = {"first": place % neuron == 0, "last": ends, "complete": ends & (group == groups - 1), "group": group}
+        complete = ends & (place // neuron % groups == groups - 1)
+        values = {"first": place % neuron == 0, "last": ends, "complete": complete}
         return {name: value.astype(np.int64) for name, value in values.items()}
 
     place, s_valid, m_ready, m_valid, busy1, busy2 = combinations(period, 2, 2, 2, 2, 2)
@@ -52,7 +52,7 @@ def mvtu(part: Part, stage: Stage) -> None:
         part.counts(cases, name, counters(after)[name], count)
     part.follows(cases, busy1=np.where(go, s_valid, busy1), busy2=np.where(go, busy1, busy2))
     part.follows(cases, m_valid=np.where(go, busy2 & marks(two)["complete"], m_valid))
-    for name in ("first", "last", "complete", "group"):
+    for name in ("first", "last", "complete"):
         new, kept = marks(place)[name], marks(one)[name]
         part.follows(cases, np.where(go, s_valid, busy1) == 1, **{f"{name}1": np.where(go, new, kept)})
         kept = marks(two)[name]
@@ -73,18 +73,12 @@ def mvtu(part: Part, stage: Stage) -> None:
     part.moves("planes", part.after("planes"), part.word("planes"), go=0)
     for lane in range(stage.pe):
         _lane(part, stage, lane, limits)
-    results = part.word("results")
-    width = len(results) // stage.pe
-    made, before = part.after("m_data"), part.word("m_data")
-    span = stage.pe * width
-    for group in range(groups):
-        rest = [i for i in range(len(made)) if i // span != group]
-        leaves = {"go": 1, "busy2": 1, "last2": 1, "group2": group}
-        part.moves("m_data", fields(made, group, span), results, **leaves)
-        part.moves("m_data", tuple(made[i] for i in rest), tuple(before[i] for i in rest), **leaves)
-    part.moves("m_data", made, before, go=0)
-    part.moves("m_data", made, before, go=1, busy2=0)
-    part.moves("m_data", made, before, go=1, last2=0)
+    # Each group moves those before it down: after the last one, all are in their places.
+    results, before = part.word("results"), part.word("m_data")
+    made, joined = part.after("m_data"), before[len(results) :] + results
+    part.moves("m_data", made, joined, go=1, busy2=1, last2=1)
+    for still in ({"go": 0}, {"go": 1, "busy2": 0}, {"go": 1, "last2": 0}):
+        part.moves("m_data", made, before, **still)
 
 
 def _lane(part: Part, stage: Stage, lane: int, limits: Memory | None) -> None:

@@ -8,7 +8,7 @@
 //
 // Weight memory: word ((group * TAPS + tap) * SLICES + slice) holds {minus, plus}, each PE x SIMD bits, neuron 0 lowest.
 // Threshold memory: word (place * GROUPS + group) holds PE entries {inverted, threshold}; PLACES is 1, or the number of
-// output positions where thresholds differ by position.
+// output positions where thresholds differ by position. Each is in "block" memory, or where synthesis puts it ("auto").
 module bnn_mvtu #(
     parameter integer CHANNELS = 1,
     parameter integer WIDTH = 1,
@@ -22,6 +22,11 @@ module bnn_mvtu #(
     parameter integer PLACES = 1,
     parameter WEIGHT_FILE = "weights.mem",
     parameter THRESHOLD_FILE = "thresholds.mem",
+    // For synthesis only.
+    /* verilator lint_off UNUSEDPARAM */
+    parameter WEIGHT_STYLE = "auto",
+    parameter THRESHOLD_STYLE = "auto",
+    /* verilator lint_on UNUSEDPARAM */
     parameter integer OUT_WIDTH = (THRESHOLD != 0) ? OUT_C : OUT_C * COUNT_WIDTH
 ) (
     input wire clk,
@@ -35,7 +40,6 @@ module bnn_mvtu #(
 );
   localparam integer SLICES = CHANNELS / SIMD;
   localparam integer GROUPS = OUT_C / PE;
-  localparam integer GROUP_WIDTH = (GROUPS > 1) ? $clog2(GROUPS) : 1;
   localparam integer ENTRY = COUNT_WIDTH + 1;
   localparam integer RESULT = (THRESHOLD != 0) ? 1 : COUNT_WIDTH;
   // Bits of what SIMD inputs add.
@@ -44,10 +48,10 @@ module bnn_mvtu #(
   localparam integer SUM_WIDTH = ((ADDED_WIDTH > COUNT_WIDTH) ? ADDED_WIDTH : COUNT_WIDTH) + 1;
   localparam [SUM_WIDTH-1:0] MOST = {{(SUM_WIDTH - COUNT_WIDTH) {1'b0}}, {COUNT_WIDTH{1'b1}}};
 
-  reg [2*PE*SIMD-1:0] weights[0:GROUPS*TAPS*SLICES-1];
+  (* rom_style = WEIGHT_STYLE *) reg [2*PE*SIMD-1:0] weights[0:GROUPS*TAPS*SLICES-1];
   // The output layer has no thresholds.
   /* verilator lint_off UNUSEDSIGNAL */
-  reg [PE*ENTRY-1:0] limits[0:PLACES*GROUPS-1];
+  (* rom_style = THRESHOLD_STYLE *) reg [PE*ENTRY-1:0] limits[0:PLACES*GROUPS-1];
   /* verilator lint_on UNUSEDSIGNAL */
   initial begin
     $readmemh(WEIGHT_FILE, weights);
@@ -80,10 +84,8 @@ module bnn_mvtu #(
   reg [SIMD*WIDTH-1:0] inputs;
   reg [2*PE*SIMD-1:0] planes;
   reg busy1, first1, last1, complete1;
-  reg [GROUP_WIDTH-1:0] group1;
   // Stage 2: what each neuron's slice adds.
   reg busy2, first2, last2, complete2;
-  reg [GROUP_WIDTH-1:0] group2;
   wire [PE*RESULT-1:0] results;
 
   always @(posedge clk)
@@ -132,25 +134,20 @@ module bnn_mvtu #(
     end
   endgenerate
 
-  // Each group of neurons has its place in the word that leaves.
-  genvar place;
-  generate
-    for (place = 0; place < GROUPS; place = place + 1) begin : word
-      always @(posedge clk)
-        if (go && busy2 && last2 && group2 == place) m_data[place*PE*RESULT+:PE*RESULT] <= results;
-    end
-  endgenerate
+  // The word that leaves: each group of neurons enters at its top and moves those before it down.
+  /* verilator lint_off UNUSEDSIGNAL */
+  wire [OUT_WIDTH+PE*RESULT-1:0] joined = {results, m_data};
+  /* verilator lint_on UNUSEDSIGNAL */
+  always @(posedge clk) if (go && busy2 && last2) m_data <= joined[OUT_WIDTH+PE*RESULT-1:PE*RESULT];
 
   always @(posedge clk) begin
     if (go) begin
       first1 <= (slice == 0) && (tap == 0);
       last1 <= slice_last && tap_last;
       complete1 <= slice_last && tap_last && group_last;
-      group1 <= group[GROUP_WIDTH-1:0];
       first2 <= first1;
       last2 <= last1;
       complete2 <= complete1;
-      group2 <= group1;
     end
     if (rst) begin
       busy1 <= 1'b0;

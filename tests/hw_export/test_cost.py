@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from random_models import random_model
 
-from bnnhw.hw_export import DEVICES, Budget, budget, cost, fastest, plan
+from bnnhw.hw_export import DEVICES, Budget, budget, fastest, plan
 from bnnhw.hw_export.folding import paces
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "hw_export"
@@ -31,18 +31,6 @@ def test_the_coefficients_are_what_the_committed_counts_give(layers):
     for kind, fitted in coefficients.items():
         assert stored["coefficients"][kind] == pytest.approx(fitted, abs=1e-3)
     assert report["held out"]["mean error"] < 0.15
-
-
-def test_constant_memories_are_functions_of_their_address():
-    one, two = np.eye(8, dtype=bool)[:, :1], np.eye(8, dtype=bool)[:, 1:2]
-    constant = np.ones((8, 1), bool)
-    columns = np.hstack([one, one, ~one, two, constant])
-    assert cost.functions("w", columns) == {"w functions": 2, "w functions of more": 0}
-    deep = np.zeros((130, 1), bool)
-    deep[[3, 70, 129]] = True
-    assert cost.functions("w", deep) == {"w functions": 0, "w functions of more": 3}
-    # Yosys puts this one into a block memory.
-    assert cost.functions("w", np.random.default_rng(0).random((512, 36)) < 0.5)["w functions of more"] == 0
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])

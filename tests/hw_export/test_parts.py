@@ -88,7 +88,8 @@ MUTANTS = {
         ("(slice == 0) && (tap == 0)", "(slice == 0)"),
         ("complete1 <= slice_last && tap_last && group_last", "complete1 <= slice_last && tap_last"),
         ("busy2 <= busy1", "busy2 <= s_valid"),
-        ("group2 == place", "group1 == place"),
+        ("{results, m_data}", "{m_data[OUT_WIDTH-1:0], results}"),
+        ("busy2 && last2) m_data", "busy2) m_data"),
         (".COUNT(PLACES * GROUPS)", ".COUNT(GROUPS)"),
     ],
     "bnn_scores.sv": [
