@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from bnnhw.hw_export.emit import HardwareError, stream_values
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, digest
+from bnnhw.model.file import write_atomically
 
 FLOAT32_EXACT = 1 << 24
 """Whole numbers below this are all float32 numbers."""
@@ -141,7 +142,7 @@ def _thresholded(
     """MultiThreshold: how many of limits[channel] are reached. reach: the least and the largest that comes in."""
     low, high = reach
     clipped = np.clip(limits, low, high + 1)
-    matrix = made.constant(f"{name}_thresholds", clipped, _signed(min(low, 0), high + 1))
+    matrix = made.constant(f"{name}_thresholds", clipped, _signed(low, high + 1))
     levels = limits.shape[1]
     kind = _unsigned(levels)
     output = f"{name}_bits"
@@ -242,14 +243,8 @@ def _output(made: _Graph, layer: Output, current: str, highest: int) -> None:
 def write(model: IntegerModel, path: Path) -> Any:
     """Write the graph to an ONNX file, whole or not at all; the graph."""
     made = graph(model)
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        made.save(str(fresh))
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_atomically(path, made.model.SerializeToString())
     return made
 
 

@@ -17,17 +17,17 @@ folder = Path(sys.argv[1]).resolve()
 os.environ.setdefault("FINN_BUILD_DIR", tempfile.mkdtemp())
 os.chdir(os.environ["FINN_BUILD_DIR"])
 
-import finn.xsi  # noqa: E402
-from finn.util.settings import initialize_dummy_settings  # noqa: E402
+import finn.xsi
+from finn.util.settings import initialize_dummy_settings
 
 initialize_dummy_settings()
 for name in finn.xsi._LAZY_NAMES:
     setattr(finn.xsi, name, None)
 
-from finn.builder import build_dataflow_steps as steps  # noqa: E402
-from finn.builder.build_dataflow_config import DataflowBuildConfig, DataflowOutputType  # noqa: E402
-from qonnx.core.modelwrapper import ModelWrapper  # noqa: E402
-from qonnx.core.onnx_exec import execute_onnx  # noqa: E402
+from finn.builder import build_dataflow_steps as steps
+from finn.builder.build_dataflow_config import DataflowBuildConfig, DataflowOutputType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
 
 EXECUTED = ("qonnx_to_finn", "tidy_up", "streamline", "convert_to_hw")
 NOT_EXECUTED = (
