@@ -30,6 +30,16 @@ def digit_dense(
     limits: _Limits,
     threads: int,
 ) -> None: ...
+def looks_up() -> bool: ...
+def lookup_dense(
+    activations: npt.NDArray[np.uint64],
+    images: int,
+    weights: LookupWeights,
+    sums: npt.NDArray[np.int32] | None,
+    bits: npt.NDArray[np.uint64] | None,
+    limits: _Limits,
+    threads: int,
+) -> None: ...
 def ternary_conv(
     activations: npt.NDArray[np.uint64],
     images: int,
@@ -82,6 +92,9 @@ def scores_argmax(
     scores: npt.NDArray[np.int64],
     winners: npt.NDArray[np.int64],
 ) -> None: ...
+
+class LookupWeights:
+    def __init__(self, weights: npt.NDArray[np.int8]) -> None: ...
 
 class DigitWeights:
     def __init__(self, weights: npt.NDArray[np.int8]) -> None: ...

@@ -16,6 +16,10 @@ from bnnhw.kernels.thresholds import Thresholds, thresholds_oracle
 from bnnhw.kernels.weights import TernaryWeights
 
 FEWEST_ROWS_FOR_DIGITS = 32
+"""With fewer, reading a byte a weight costs more than counting bits."""
+FEWEST_ROWS_FOR_LOOKUP = 8
+FEWEST_OUTPUTS_FOR_LOOKUP = 192
+"""With fewer, making tables costs more than they save."""
 CACHE_LINE = 64
 FEWEST_SUMS_TO_ALIGN = 1 << 14
 
@@ -48,10 +52,12 @@ def _run(
     threads: int,
 ) -> None:
     check_threads(threads)
-    # With fewer, reading a byte a weight costs more than counting bits.
-    many = instruction_set.selected() == "amx" and images >= FEWEST_ROWS_FOR_DIGITS
-    if many and weights.digits is not None:
+    selected = instruction_set.selected()
+    many = images >= FEWEST_ROWS_FOR_LOOKUP and weights.outputs >= FEWEST_OUTPUTS_FOR_LOOKUP
+    if selected == "amx" and images >= FEWEST_ROWS_FOR_DIGITS and weights.digits is not None:
         _cpu.digit_dense(activations.words, images, weights.digits, sums, bits, limits, threads)
+    elif selected == "vnni" and many and _cpu.looks_up() and weights.lookup is not None:
+        _cpu.lookup_dense(activations.words, images, weights.lookup, sums, bits, limits, threads)
     else:
         _cpu.ternary_dense(
             activations.words, images, weights.planes, weights.outputs, weights.inputs, sums, bits, limits, threads

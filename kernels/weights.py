@@ -22,6 +22,8 @@ LANES = 8
 
 MOST_DIGIT_INPUTS = 16131
 """Inputs other than zero of an output, up to which the sums of several outputs can be told apart in 32 bits."""
+MOST_LOOKUP_INPUTS = 65535
+"""Inputs of an output up to which its sum can be looked up and counted in 16 bits."""
 
 
 def lane_count(outputs: int) -> int:
@@ -98,6 +100,11 @@ class TernaryWeights:
         """The same for the matrix unit, several weights a byte; made at its first use. None for too many inputs."""
         weights = self.unpack()
         return None if np.count_nonzero(weights, axis=1).max() > MOST_DIGIT_INPUTS else _cpu.DigitWeights(weights)
+
+    @cached_property
+    def lookup(self) -> _cpu.LookupWeights | None:
+        """The same as codes whose sums are looked up; made at its first use. None for zeros or too many inputs."""
+        return _cpu.LookupWeights(self.unpack()) if self.binary and self.inputs <= MOST_LOOKUP_INPUTS else None
 
     def unpack(self) -> npt.NDArray[np.int8]:
         """int8[outputs, inputs]."""

@@ -13,6 +13,7 @@
 
 #include "arrays.hpp"
 #include "digit_products.hpp"
+#include "lookup_products.hpp"
 #include "parallel.hpp"
 
 namespace bnnhw::kernels {
@@ -54,10 +55,11 @@ void bind_ternary_dense(Array<const std::uint64_t> activations, std::size_t imag
   ternary_dense(activations.data(), images, weights, bound.result, threads);
 }
 
-void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images, const DigitWeights& weights,
-                      std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
-                      std::optional<Limits> limits, std::size_t threads) {
-  if (amx_unit() == nullptr) throw std::invalid_argument("this processor has no matrix unit for digits");
+// Rows shared out over threads, each of which multiplies its part by weights in another form.
+template <class Weights, class Multiply>
+void multiply_rows(const Array<const std::uint64_t>& activations, std::size_t images, const Weights& weights,
+                   std::optional<Array<std::int32_t>>& sums, std::optional<Array<std::uint64_t>>& out,
+                   const std::optional<Limits>& limits, std::size_t threads, const Multiply& multiply) {
   const std::size_t words = words_for(weights.inputs());
   const std::size_t outputs = weights.outputs();
   require_size(activations, images * words, "activations");
@@ -67,8 +69,36 @@ void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images
     const Result& r = bound.result;
     const TileResult part{r.sums == nullptr ? nullptr : r.sums + begin * outputs, nullptr,
                           r.bits == nullptr ? nullptr : r.bits + begin * words_for(outputs), r.thresholds};
-    digit_dense(activations.data() + begin * words, end - begin, weights, part);
+    multiply(activations.data() + begin * words, end - begin, weights, part);
   });
+}
+
+void bind_digit_dense(Array<const std::uint64_t> activations, std::size_t images, const DigitWeights& weights,
+                      std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
+                      std::optional<Limits> limits, std::size_t threads) {
+  if (amx_unit() == nullptr) throw std::invalid_argument("this processor has no matrix unit for digits");
+  multiply_rows(activations, images, weights, sums, out, limits, threads, digit_dense);
+}
+
+void bind_lookup_dense(Array<const std::uint64_t> activations, std::size_t images, const LookupWeights& weights,
+                       std::optional<Array<std::int32_t>> sums, std::optional<Array<std::uint64_t>> out,
+                       std::optional<Limits> limits, std::size_t threads) {
+  if (!lookup_unit()) throw std::invalid_argument("this processor has no tables in registers");
+  multiply_rows(activations, images, weights, sums, out, limits, threads, lookup_dense);
+}
+
+// Weights int8[outputs, inputs] in another form.
+template <class Weights>
+void define_weights(nb::module_& m, const char* name) {
+  nb::class_<Weights>(m, name).def(
+      "__init__",
+      [](Weights* self, const Array<const std::int8_t>& weights) {
+        if (weights.ndim() != 2 || weights.size() == 0) {
+          throw std::invalid_argument("weights are not [outputs, inputs]");
+        }
+        new (self) Weights(weights.data(), weights.shape(0), weights.shape(1));
+      },
+      nb::arg("weights").noconvert());
 }
 
 void bind_ternary_conv(Array<const std::uint64_t> activations, std::size_t images, const Geometry& geometry,
@@ -179,17 +209,13 @@ NB_MODULE(_cpu, m) {
   m.def("ternary_dense", &bind_ternary_dense, nb::arg("activations").noconvert(), nb::arg("images"),
         nb::arg("weights").noconvert(), nb::arg("outputs"), nb::arg("count"), nb::arg("sums").noconvert().none(),
         nb::arg("bits").noconvert().none(), nb::arg("limits").none(), nb::arg("threads"));
-  nb::class_<DigitWeights>(m, "DigitWeights")
-      .def(
-          "__init__",
-          [](DigitWeights* self, const Array<const std::int8_t>& weights) {
-            if (weights.ndim() != 2 || weights.size() == 0) {
-              throw std::invalid_argument("weights are not [outputs, inputs]");
-            }
-            new (self) DigitWeights(weights.data(), weights.shape(0), weights.shape(1));
-          },
-          nb::arg("weights").noconvert());
+  define_weights<DigitWeights>(m, "DigitWeights");
   m.def("digit_dense", &bind_digit_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
+        nb::arg("sums").noconvert().none(), nb::arg("bits").noconvert().none(), nb::arg("limits").none(),
+        nb::arg("threads"));
+  m.def("looks_up", [] { return lookup_unit(); });
+  define_weights<LookupWeights>(m, "LookupWeights");
+  m.def("lookup_dense", &bind_lookup_dense, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("weights"),
         nb::arg("sums").noconvert().none(), nb::arg("bits").noconvert().none(), nb::arg("limits").none(),
         nb::arg("threads"));
   m.def("ternary_conv", &bind_ternary_conv, nb::arg("activations").noconvert(), nb::arg("images"), nb::arg("window"),

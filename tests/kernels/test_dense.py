@@ -30,6 +30,7 @@ from bnnhw.kernels import (
     ternary_dense_oracle,
     ternary_dense_threshold,
     ternary_dense_threshold_oracle,
+    thresholds_oracle,
 )
 
 
@@ -102,12 +103,18 @@ def test_a_threshold_changes_the_bit_exactly_at_its_value(name):
             assert made.tolist() == [[s >= t, s <= t, -s >= t, -s <= t] for s in range(k + 1)]
 
 
-def test_large_enough_for_every_thread():
+@pytest.mark.parametrize("values", [(-1, 1), (-1, 0, 1)])
+@pytest.mark.parametrize("name", instruction_set.available())
+def test_large_enough_for_every_way_and_thread(name, values):
+    """Many rows and outputs are multiplied in other ways than few, and so are weights without zeros."""
     rng = np.random.default_rng(5)
-    bits, integers = rng.random((301, 700)) < 0.5, random_weights(rng, 300, 700)
-    assert np.array_equal(
-        ternary_dense(pack(bits), pack_ternary(integers), 3), bits.astype(np.int64) @ integers.astype(np.int64).T
-    )
+    bits, integers = rng.random((301, 700)) < 0.5, rng.choice(np.array(values, np.int8), (300, 700))
+    activations, weights, thresholds = pack(bits), pack_ternary(integers), random_thresholds(rng, (300,))
+    with instruction_set.using(name):
+        sums = ternary_dense(activations, weights, 3)
+        made = ternary_dense_threshold(activations, weights, thresholds, 3)
+    assert np.array_equal(sums, bits.astype(np.int64) @ integers.astype(np.int64).T)
+    assert made == pack(thresholds_oracle(sums, thresholds))
 
 
 def test_sums_up_to_the_edge_of_int32():

@@ -46,6 +46,8 @@ def scored():
         lambda: _cpu.ternary_dense(WORD, 1, PLANES[:, :, :1].copy(), 9, 64, sums(1, 9), None, None, 1),
         lambda: _cpu.DigitWeights(np.zeros(4, np.int8)),
         lambda: _cpu.digit_dense(WORD, 2, _cpu.DigitWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
+        lambda: _cpu.LookupWeights(np.ones(4, np.int8)),
+        lambda: _cpu.lookup_dense(WORD, 2, _cpu.LookupWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
         lambda: program(1).add_tiles(GEOMETRY, np.ones((3, 5), np.int8), None),
         lambda: program(0).add_tiles(GEOMETRY, np.ones((3, 4), np.int8), None),
         lambda: program(0).add_levels(GEOMETRY, np.zeros(32, np.int16), 8, None),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "digit_products.hpp"
+#include "lookup_products.hpp"
 #include "layers.hpp"
 #include "parallel.hpp"
 #include "program.hpp"
@@ -371,6 +372,51 @@ void test_too_many_inputs_for_digits() {
   CHECK(false);
 }
 
+// Blocks of one and two registers, rows that fill none, and one and several pieces.
+void test_lookup_dense() {
+  for (const std::size_t inputs : {1, 5, 6, 7, 63, 64, 65, 252, 253, 1000, 2047}) {
+    for (const std::size_t images : {1, 2, 7, 8, 19}) {
+      const Window w{inputs, 1, 1, 1, 1, 1, 1, 0, 0};
+      const Layer layer(1 + inputs * images % 200, inputs, 1, 1, true);
+      const std::vector<bool> bits = random_bits(images * inputs);
+      const std::vector<std::uint64_t> words = pack(bits, images);
+      const LookupWeights weights(narrow(layer.weights).data(), layer.outputs, inputs);
+      check_layer(
+          layer, w, images, [&](std::size_t k) { return std::int64_t{bits[k]}; },
+          [&](const Result& result) {
+            lookup_dense(words.data(), images, weights, {result.sums, nullptr, result.bits, result.thresholds});
+          });
+    }
+  }
+}
+
+// The largest totals: every byte and half of a byte at its end, and 16 bits.
+void test_lookup_extremes() {
+  for (const std::size_t inputs : {252, 12 * 21 * 3, static_cast<int>(kMostLookupInputs)}) {
+    std::vector<std::int8_t> weights(2 * inputs, 1);
+    std::fill_n(weights.begin(), inputs, std::int8_t{-1});
+    std::vector<bool> bits(3 * inputs);
+    std::fill(bits.begin() + static_cast<std::ptrdiff_t>(inputs), bits.end(), true);
+    std::vector<std::int32_t> sums(6);
+    lookup_dense(pack(bits, 3).data(), 3, {weights.data(), 2, inputs}, {sums.data(), nullptr, nullptr, nullptr});
+    const auto all = static_cast<std::int32_t>(inputs);
+    CHECK((sums == std::vector<std::int32_t>{0, 0, -all, all, -all, all}));
+  }
+}
+
+void test_weights_that_cannot_be_looked_up() {
+  for (const std::vector<std::int8_t>& weights :
+       {std::vector<std::int8_t>(kMostLookupInputs + 1, 1), std::vector<std::int8_t>{1, 0, -1}}) {
+    bool refused = false;
+    try {
+      LookupWeights(weights.data(), 1, weights.size());
+    } catch (const std::invalid_argument&) {
+      refused = true;
+    }
+    CHECK(refused);
+  }
+}
+
 // The largest sums of levels that a tile's 32 bits must hold exactly.
 void test_byte_extremes(const TileUnit& unit) {
   const std::size_t inputs = 100'000;
@@ -512,6 +558,12 @@ int main() {
     std::printf("digits: every way to chain them follows the definition\n");
   }
   test_too_many_inputs_for_digits();
+  if (lookup_unit()) {
+    test_lookup_dense();
+    test_lookup_extremes();
+    std::printf("lookup: every shape follows the definition\n");
+  }
+  test_weights_that_cannot_be_looked_up();
   CHECK(!select_instruction_set("none"));
   CHECK(select_instruction_set("portable"));
   for (const InstructionSet* set : available_instruction_sets()) {
