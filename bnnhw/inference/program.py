@@ -8,9 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.kernels import PackedBits
+from bnnhw.kernels._cpu import ImageLanes
 from bnnhw.kernels._cpu import Program as NativeProgram
 from bnnhw.model import Quantizer, Shape
 from bnnhw.model.reference import check_pixels
+
+LANES = 64
+FEWEST_FULL_LANES = 28
+"""With fewer images, lanes that stay empty cost more than tables save."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Program:
     quantizer: Quantizer
     shapes: tuple[Shape, ...]
     native: NativeProgram
+    lanes: ImageLanes | None
+    """The same for many images with 8-bit pixels at once."""
     level_bytes: int
     """Bytes of a quantized pixel; 0: it is a bit of a string."""
     on_bytes: bool
@@ -66,7 +73,13 @@ class Program:
         checked = self._pixels(pixels)
         scores = np.empty((len(checked), *self.shapes[-1][:1]), np.int64)
         classes = np.empty(len(checked), np.int64)
-        self.native.run(checked, len(checked), self.threads, self.batch or 0, scores, classes)
+        begun = 0
+        if self.lanes is not None and checked.dtype == np.uint8:
+            left = len(checked) % LANES
+            begun = len(checked) - (left if left < FEWEST_FULL_LANES else 0)
+            self.lanes.run(checked[:begun], begun, self.threads, scores[:begun], classes[:begun])
+        rest = checked[begun:]
+        self.native.run(rest, len(rest), self.threads, self.batch or 0, scores[begun:], classes[begun:])
         return scores, classes
 
     def _pixels(self, pixels: npt.ArrayLike) -> npt.NDArray[np.integer]:

@@ -23,6 +23,8 @@ struct Window {
   std::size_t positions() const { return rows() * columns(); }
   std::size_t image() const { return channels * height * width; }
   std::size_t patch() const { return channels * kernel_h * kernel_w; }
+  // Whether its only position is the image as it is, so that a convolution is a dense layer.
+  bool whole() const { return positions() == 1 && patch() == image() && pad_h == 0 && pad_w == 0; }
 };
 
 constexpr std::size_t blocks_for(std::size_t outputs) { return (outputs + kLanes - 1) / kLanes; }

@@ -2,17 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#include <array>
 #include <cstring>
 #include <utility>
 
-#define BNNHW_LOOKUP [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,gfni")]]
-#define BNNHW_LOOKUP_INLINE [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,gfni"), gnu::always_inline]] inline
-#endif
+#include "lookup_registers.hpp"
 
 namespace bnnhw::kernels {
 
@@ -20,19 +13,11 @@ namespace bnnhw::kernels {
 
 namespace {
 
-constexpr std::size_t kRegister = 64;
-// Two rows share a table; four tables and two blocks of outputs are 16 sums in registers.
-constexpr std::size_t kPairs = 4;
-constexpr std::size_t kWidth = 2;
 constexpr std::size_t kRows = 2 * kPairs;
 // Groups of rows that go through the codes of a panel before the next panel, so that codes are read again from a near
 // cache; a panel's tables of all of them fill half of a second-level cache of 1 MiB.
 constexpr std::size_t kGroups = 4;
-constexpr std::size_t kPanelAdditions = 8 * 21;
-
-// As many additions of upper halves, of at most 12, as a byte holds.
-constexpr std::size_t kMostAdditions = 21;
-static_assert(kPanelAdditions % kMostAdditions == 0);
+constexpr std::size_t kPanelAdditions = 8 * kMostAdditions;
 
 // For each value of six bits how many agree with each code, in the lower halves of bytes, and again in the upper halves.
 struct alignas(kRegister) Agreements {
@@ -54,19 +39,6 @@ constexpr Agreements count_agreements() {
 
 constexpr Agreements kAgreements = count_agreements();
 
-// Bits of bytes moved by four places up or down: row i of the matrix (byte 7 - i of the word) selects bit i's source.
-constexpr std::uint64_t kUpperHalves = 0x1020408000000000u;
-constexpr std::uint64_t kTimesSixteen = 0x0000000001020408u;
-
-BNNHW_LOOKUP_INLINE __m512i moved(__m512i bytes, std::uint64_t matrix) {
-  return _mm512_gf2p8affine_epi64_epi8(bytes, _mm512_set1_epi64(static_cast<long long>(matrix)), 0);
-}
-
-// With a mask of all, because GCC 12 takes the plain forms to read what they leave undefined.
-BNNHW_LOOKUP_INLINE __m512i looked_up(__m512i codes, __m512i table) {
-  return _mm512_maskz_permutexvar_epi8(~__mmask64{0}, codes, table);
-}
-
 // The tables of eight rows for `codes` codes from `first` on, [codes][kPairs][64]. rows: `words` apart, with zeros after
 // their bits up to two bytes beyond those of the last code.
 BNNHW_LOOKUP void make_tables(const std::uint64_t* rows, std::size_t words, std::size_t first, std::size_t codes,
@@ -86,56 +58,6 @@ BNNHW_LOOKUP void make_tables(const std::uint64_t* rows, std::size_t words, std:
       _mm512_store_si512(made + (code * kPairs + pair) * kRegister, _mm512_or_si512(low, high));
     }
   }
-}
-
-// Bytes of `blocks` of outputs against all tables, in pieces between which no byte overflows:
-// pieces[kPairs][blocks][piece][sum of bytes, sum of upper halves][64].
-template <std::size_t width>
-BNNHW_LOOKUP_INLINE void look_up(const std::uint8_t* tables, const LookupWeights::Codes* const* codes,
-                                 std::size_t additions, std::size_t count, std::uint8_t* pieces) {
-  std::size_t addition = 0;
-  for (std::size_t piece = 0; piece < count; ++piece) {
-    __m512i bytes[kPairs][width];
-    __m512i upper[kPairs][width];
-    for (std::size_t pair = 0; pair < kPairs; ++pair) {
-      for (std::size_t c = 0; c < width; ++c) bytes[pair][c] = upper[pair][c] = _mm512_setzero_si512();
-    }
-    for (const std::size_t end = additions * (piece + 1) / count; addition < end; ++addition) {
-      const std::uint8_t* const even = tables + 2 * addition * kPairs * kRegister;
-      const std::uint8_t* const odd = even + kPairs * kRegister;
-#pragma GCC unroll 8
-      for (std::size_t c = 0; c < width; ++c) {
-        const __m512i even_codes = _mm512_load_si512(codes[c] + 2 * addition);
-        const __m512i odd_codes = _mm512_load_si512(codes[c] + 2 * addition + 1);
-#pragma GCC unroll 8
-        for (std::size_t pair = 0; pair < kPairs; ++pair) {
-          const __m512i sum = _mm512_add_epi8(looked_up(even_codes, _mm512_load_si512(even + pair * kRegister)),
-                                              looked_up(odd_codes, _mm512_load_si512(odd + pair * kRegister)));
-          bytes[pair][c] = _mm512_add_epi8(bytes[pair][c], sum);
-          upper[pair][c] = _mm512_add_epi8(upper[pair][c], moved(sum, kUpperHalves));
-        }
-      }
-    }
-#pragma GCC unroll 8
-    for (std::size_t pair = 0; pair < kPairs; ++pair) {
-#pragma GCC unroll 8
-      for (std::size_t c = 0; c < width; ++c) {
-        std::uint8_t* const to = pieces + ((pair * width + c) * count + piece) * 2 * kRegister;
-        _mm512_store_si512(to, bytes[pair][c]);
-        _mm512_store_si512(to + kRegister, upper[pair][c]);
-      }
-    }
-  }
-}
-
-// 64 totals as two registers of 16-bit lanes, those of the bytes 0 and 2 of each 32-bit lane and those of 1 and 3.
-struct Totals {
-  __m512i even, odd;
-};
-
-BNNHW_LOOKUP_INLINE void add_bytes(Totals& totals, __m512i bytes) {
-  totals.even = _mm512_add_epi16(totals.even, _mm512_maskz_mov_epi8(0x5555555555555555u, bytes));
-  totals.odd = _mm512_add_epi16(totals.odd, _mm512_maskz_srli_epi16(~__mmask32{0}, bytes, 8));
 }
 
 // What a row's totals mean: int32 of 16 outputs at a time.
@@ -189,15 +111,6 @@ class Writer {
   const std::int32_t* negatives_;
 };
 
-// Adds up the pieces of a pair of rows.
-BNNHW_LOOKUP_INLINE void add_pieces(const std::uint8_t* pieces, std::size_t count, Totals& one, Totals& other) {
-  for (std::size_t piece = 0; piece < count; ++piece, pieces += 2 * kRegister) {
-    const __m512i upper = _mm512_load_si512(pieces + kRegister);
-    add_bytes(one, _mm512_sub_epi8(_mm512_load_si512(pieces), moved(upper, kTimesSixteen)));
-    add_bytes(other, upper);
-  }
-}
-
 // Additions from `first` on of all that a layer has.
 struct Panel {
   std::size_t first, additions, all;
@@ -209,10 +122,10 @@ template <std::size_t width>
 BNNHW_LOOKUP void multiply(const std::uint8_t* tables, const LookupWeights& weights, const Panel& panel,
                            std::size_t first_block, std::size_t first_row, std::size_t rows, std::uint8_t* pieces,
                            Totals* totals, const TileResult& result) {
-  const std::size_t count = (panel.additions + kMostAdditions - 1) / kMostAdditions;
+  const std::size_t count = pieces_for(panel.additions);
   const LookupWeights::Codes* codes[width];
   for (std::size_t c = 0; c < width; ++c) codes[c] = weights.block(first_block + c) + 2 * panel.first;
-  look_up<width>(tables, codes, panel.additions, count, pieces);
+  look_up<width>(tables, [&](std::size_t c, std::size_t i) { return codes[c] + i; }, panel.additions, pieces);
   for (std::size_t c = 0; c < width; ++c) {
     const Writer writer(weights, result, (first_block + c) * kLookupOutputs);
     for (std::size_t row = 0; row < rows; row += 2) {
@@ -239,7 +152,8 @@ constexpr std::size_t whole_registers(std::size_t bytes) { return (bytes + kRegi
 bool lookup_unit() {
   __builtin_cpu_init();
   static const bool available = __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bw") &&
-                                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("gfni");
+                                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("gfni") &&
+                                __builtin_cpu_supports("bmi2");
   return available;
 }
 
@@ -254,7 +168,7 @@ void lookup_dense(const std::uint64_t* activations, std::size_t images, const Lo
   std::size_t bytes = 0;
   const auto place = [&bytes](std::size_t size) { return std::exchange(bytes, bytes + whole_registers(size)); };
   const std::size_t at_tables = place(kGroups * group_tables);
-  const std::size_t at_pieces = place(kPanelAdditions / kMostAdditions * kPairs * kWidth * 2 * kRegister);
+  const std::size_t at_pieces = place(pieces_for(kPanelAdditions) * kPairs * kWidth * 2 * kRegister);
   const std::size_t at_totals = place(kGroups * group_totals * sizeof(Totals));
   const std::size_t at_rows = place(kGroups * kRows * row_words * sizeof(std::uint64_t));
   std::uint8_t* const scratch = thread_scratch(bytes);

@@ -10,6 +10,7 @@
 
 #include "arrays.hpp"
 #include "byte_tiles.hpp"
+#include "image_lanes.hpp"
 #include "program.hpp"
 
 namespace bnnhw::kernels {
@@ -43,7 +44,7 @@ class BoundProgram {
     if (levels_ != 1) throw std::invalid_argument("tiles need bytes");
     const TileUnit* const unit = selected_instruction_set().tiles;
     if (unit == nullptr) throw std::invalid_argument("the instruction set does not multiply bytes");
-    const bool dense = window.positions() == 1 && window.patch() == window.image();
+    const bool dense = window.whole();
     const std::size_t lines = dense ? 1 : window.kernel_h;
     const auto tiles = std::make_shared<TileWeights>(weights.data(), weights.shape(0), lines, window.patch() / lines);
     const std::size_t values = window.positions() * tiles->outputs();
@@ -82,7 +83,7 @@ class BoundProgram {
     const Window window = next_window(geometry);
     const TernaryWeights weights = ternary_weights(planes, outputs, window.patch());
     if (levels_ != 0) throw std::invalid_argument("ternary weights need bits");
-    const bool dense = window.positions() == 1 && window.patch() == window.image();
+    const bool dense = window.whole();
     const std::uint64_t cost = std::uint64_t{window.positions()} * weights.words * outputs;
     add_bits(window.positions(), outputs, cost, limits,
              [window, weights, planes, dense](const void* activations, std::size_t images, const Result& result) {
@@ -237,9 +238,53 @@ class BoundProgram {
   Program wide_;
 };
 
+ImageLanes make_lanes(const Shape& shape, Array<const std::int32_t> thresholds) {
+  const auto [n, channels, height, width] = shape;
+  return {channels, height, width, pixel_thresholds(thresholds, shape)};
+}
+
+void add_product(ImageLanes& lanes, const Geometry& geometry, const Array<const std::int8_t>& weights,
+                 const std::optional<Limits>& limits) {
+  const Window window = window_of(geometry);
+  if (weights.ndim() != 2 || weights.shape(1) != window.patch()) {
+    throw std::invalid_argument("the weights do not fit the window");
+  }
+  const Thresholds thresholds = thresholds_of(window.positions(), weights.shape(0), limits);
+  lanes.add_product(window, weights.data(), weights.shape(0), limits ? &thresholds : nullptr);
+}
+
+void add_pool_of_lanes(ImageLanes& lanes, const Geometry& geometry, const Array<const std::uint8_t>& conjunctive) {
+  const Window window = window_of(geometry);
+  require_size(conjunctive, window.channels, "conjunctive");
+  lanes.add_pool(window, conjunctive.data());
+}
+
+void run_lanes(const ImageLanes& lanes, const Array<const std::uint8_t>& pixels, std::size_t images,
+               std::size_t threads, Array<std::int64_t> scores, Array<std::int64_t> winners) {
+  if (lanes.classes() == 0) throw std::invalid_argument("the program has no scores yet");
+  require_size(pixels, images * lanes.pixels(), "pixels");
+  require_size(scores, images * lanes.classes(), "scores");
+  require_size(winners, images, "winners");
+  const nb::gil_scoped_release unlocked;
+  lanes.run(pixels.data(), images, threads, scores.data(), winners.data());
+}
+
 }  // namespace
 
 void define_program(nb::module_& m) {
+  nb::class_<ImageLanes>(m, "ImageLanes")
+      .def(nb::new_(&make_lanes), nb::arg("shape"), nb::arg("thresholds").noconvert())
+      .def("add_product", &add_product, nb::arg("window"), nb::arg("weights").noconvert(), nb::arg("limits").none())
+      .def("add_pool", &add_pool_of_lanes, nb::arg("window"), nb::arg("conjunctive").noconvert())
+      .def(
+          "set_scores",
+          [](ImageLanes& lanes, const Array<const std::int32_t>& bias, unsigned shift) {
+            if (bias.size() == 0 || shift > 31) throw std::invalid_argument("scores need a class and a shift up to 31");
+            lanes.set_scores({bias.data(), bias.data() + bias.size()}, shift);
+          },
+          nb::arg("bias").noconvert(), nb::arg("shift"))
+      .def("run", &run_lanes, nb::arg("pixels").noconvert(), nb::arg("images"), nb::arg("threads"),
+           nb::arg("scores").noconvert(), nb::arg("winners").noconvert());
   nb::class_<BoundProgram>(m, "Program")
       .def(nb::init<const Shape&, Array<const std::int32_t>, std::size_t>(), nb::arg("shape"),
            nb::arg("thresholds").noconvert(), nb::arg("levels"))

@@ -27,6 +27,56 @@ def test_random_models(model, seed, name, batch):
         assert np.array_equal(program.predict(pixels), expected.predictions)
 
 
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(seeds, st.sampled_from([27, 28, 64, 91, 92, 300]))
+def test_many_images_in_lanes(seed, images):
+    """Where 64 images go through tables together, with lanes that stay empty and images left over."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 8, 3))
+    model = random_model(rng, shape, *(int(n) for n in rng.integers([1, 0, 1], [6, 4, 12])))
+    pixels = random_pixels(rng, model, images).astype(np.uint8)
+    program = compile(model, threads=2)
+    expected = reference.trace(model, pixels)
+    assert np.array_equal(program(pixels), expected.scores)
+    assert np.array_equal(program.predict(pixels), expected.predictions)
+
+
+@pytest.mark.parametrize("name", instruction_set.available())
+def test_a_padded_kernel_as_large_as_its_image_is_no_dense_layer(name):
+    """Its only position is moved by the padding."""
+    rng = np.random.default_rng(0)
+    layer = Conv(rng.integers(-1, 2, (3, 1, 4, 4)), rng.integers(-2, 3, 3), [False] * 3, (10, 10), (1, 1))
+    model = IntegerModel(Quantizer((1, 4, 4), [1], 0, 1), (layer,), Output(rng.integers(-1, 2, (4, 3)), [0] * 4))
+    pixels = random_pixels(rng, model, 50)
+    with instruction_set.using(name):
+        assert np.array_equal(compile(model)(pixels), reference.scores(model, pixels))
+        assert np.array_equal(compile(model)(pixels.astype(np.uint8)), reference.scores(model, pixels))
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_many_images_through_wide_layers(levels):
+    """Counts of one byte and of two, codes of pixels and of kernel rows, thresholds shared and by position."""
+    rng = np.random.default_rng(levels)
+
+    def conv(out, channels, kernel, stride, padding, made):
+        weights = rng.integers(-1, 2, (out, channels, kernel, kernel))
+        return Conv(weights, rng.integers(-4, 5, made), rng.random(out) < 0.5, (stride, stride), (padding, padding))
+
+    layers = (
+        conv(13, 2, 3, 1, 1, (13, 8, 8)),
+        conv(40, 13, 4, 2, 1, (40,)),
+        MaxPool((2, 2), (2, 2), rng.random(40) < 0.5),
+        Dense(rng.integers(-1, 2, (333, 160)), rng.integers(-4, 5, 333), rng.random(333) < 0.5),
+        Dense(rng.integers(-1, 2, (9, 333)), rng.integers(-4, 5, 9), rng.random(9) < 0.5),
+    )
+    cuts = np.sort(rng.integers(0, 256, (levels, 2, 8, 8)), axis=0)
+    model = IntegerModel(
+        Quantizer((2, 8, 8), cuts), layers, Output(rng.integers(-1, 2, (11, 9)), rng.integers(-3, 4, 11))
+    )
+    pixels = rng.integers(0, 256, (389, 2, 8, 8)).astype(np.uint8)
+    assert np.array_equal(compile(model)(pixels), reference.scores(model, pixels))
+
+
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(
     st.sampled_from([1, 2, 300]),

@@ -26,6 +26,15 @@ def scored():
     return made
 
 
+def lanes(scored):
+    """Of 2x2 pixels, where the processor has tables in registers; elsewhere nothing can be built."""
+    made = _cpu.ImageLanes((1, 1, 2, 2), sums(1, 1, 1, 1))
+    if scored:
+        made.add_product(GEOMETRY, np.ones((8, 4), np.int8), None)
+        made.set_scores(sums(8), 0)
+    return made
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -48,6 +57,15 @@ def scored():
         lambda: _cpu.digit_dense(WORD, 2, _cpu.DigitWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
         lambda: _cpu.LookupWeights(np.ones(4, np.int8)),
         lambda: _cpu.lookup_dense(WORD, 2, _cpu.LookupWeights(np.ones((3, 64), np.int8)), sums(2, 3), None, None, 1),
+        lambda: lanes(False).add_product(GEOMETRY, np.ones((3, 5), np.int8), None),
+        lambda: lanes(False).add_product((1, 3, 3, 3, 3, 1, 1, 0, 0), np.ones((3, 9), np.int8), None),
+        lambda: lanes(False).add_product(GEOMETRY, np.ones((8, 4), np.int8), (sums(7), np.zeros(1, np.uint8))),
+        lambda: lanes(False).add_pool(GEOMETRY, np.zeros(2, np.uint8)),
+        lambda: lanes(False).set_scores(sums(3), 0),
+        lambda: lanes(False).run(np.zeros(4, np.uint8), 1, 1, np.zeros(8, np.int64), np.zeros(1, np.int64)),
+        lambda: lanes(True).add_product((8, 1, 1, 1, 1, 1, 1, 0, 0), np.ones((3, 8), np.int8), None),
+        lambda: lanes(True).run(np.zeros(3, np.uint8), 1, 1, np.zeros(8, np.int64), np.zeros(1, np.int64)),
+        lambda: lanes(True).run(np.zeros(4, np.uint8), 1, 1, np.zeros(7, np.int64), np.zeros(1, np.int64)),
         lambda: program(1).add_tiles(GEOMETRY, np.ones((3, 5), np.int8), None),
         lambda: program(0).add_tiles(GEOMETRY, np.ones((3, 4), np.int8), None),
         lambda: program(0).add_levels(GEOMETRY, np.zeros(32, np.int16), 8, None),

@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "digit_products.hpp"
-#include "lookup_products.hpp"
+#include "image_lanes.hpp"
 #include "layers.hpp"
+#include "lookup_products.hpp"
 #include "parallel.hpp"
 #include "program.hpp"
 
@@ -390,6 +391,84 @@ void test_lookup_dense() {
   }
 }
 
+// A convolution, pooling and two dense layers on random pixels, value by value from the definition.
+void test_image_lanes() {
+  for (int round = 0; round < 60; ++round) {
+    const Window first = random_window(true);
+    const std::size_t levels = 1 + below(4);
+    const bool by_position = below(2) == 1;
+    const Layer convolution(random_outputs(), first.patch(), by_position ? first.positions() : 1, 3);
+    const std::size_t side = std::min<std::size_t>({2, first.rows(), first.columns()});
+    const Window second{convolution.outputs, first.rows(), first.columns(), side, side, 1 + below(2), 1 + below(2), 0, 0};
+    std::vector<std::uint8_t> conjunctive(second.channels);
+    for (std::uint8_t& one : conjunctive) one = static_cast<std::uint8_t>(below(2));
+    const Window third{second.channels, second.rows(), second.columns(), second.rows(), second.columns(), 1, 1, 0, 0};
+    const Layer dense(random_outputs(), third.patch(), 1, 3);
+    const Window fourth{dense.outputs, 1, 1, 1, 1, 1, 1, 0, 0};
+    const Layer last(1 + below(11), dense.outputs, 1, 1);
+
+    std::vector<std::int32_t> cuts(levels);
+    for (std::int32_t& cut : cuts) cut = static_cast<std::int32_t>(below(300)) - 20;
+    std::sort(cuts.begin(), cuts.end());
+    ImageLanes lanes(first.channels, first.height, first.width, {cuts.data(), levels, 0, 0, 0});
+    const auto add = [&](const Window& window, const Layer& layer) {
+      const std::size_t step = layer.limits.size() == blocks_for(layer.outputs) * kLanes ? 0 : blocks_for(layer.outputs) * kLanes;
+      const Thresholds thresholds{layer.limits.data(), step, layer.flips.data()};
+      lanes.add_product(window, narrow(layer.weights).data(), layer.outputs, &thresholds);
+    };
+    add(first, convolution);
+    lanes.add_pool(second, conjunctive.data());
+    add(third, dense);
+    lanes.add_product(fourth, narrow(last.weights).data(), last.outputs, nullptr);
+    lanes.set_scores(std::vector<std::int32_t>(last.outputs, 5), 1);
+
+    const std::size_t images = std::vector<std::size_t>{1, 63, 65, 260}[below(4)];
+    std::vector<std::uint8_t> pixels(images * first.image());
+    for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(below(256));
+    std::vector<std::int64_t> scores(images * last.outputs);
+    std::vector<std::int64_t> winners(images);
+    lanes.run(pixels.data(), images, 1 + below(3), scores.data(), winners.data());
+    for (std::size_t n = 0; n < images; n += images > 65 ? 37 : 8) {
+      const auto level = [&](std::size_t k) {
+        const std::size_t place = k / first.channels;
+        const int pixel = pixels[n * first.image() + k % first.channels * first.height * first.width + place];
+        return std::int64_t{std::upper_bound(cuts.begin(), cuts.end(), pixel) - cuts.begin()};
+      };
+      const auto bits_of = [](const Layer& layer, const Window& w, const auto& value) {
+        std::vector<bool> bits;
+        for (std::size_t p = 0; p < w.positions(); ++p) {
+          for (std::size_t o = 0; o < layer.outputs; ++o) {
+            const bool shared = layer.limits.size() == blocks_for(layer.outputs) * kLanes;
+            bits.push_back(layer.bit(shared ? 0 : p, o, sum_at(layer, w, p, o, value)));
+          }
+        }
+        return bits;
+      };
+      const std::vector<bool> a = bits_of(convolution, first, level);
+      std::vector<bool> b;
+      for (std::size_t p = 0; p < second.positions(); ++p) {
+        for (std::size_t c = 0; c < second.channels; ++c) {
+          std::size_t count = 0;
+          for (std::size_t k = 0; k < side * side; ++k) {
+            const std::size_t y = p / second.columns() * second.stride_h + k / side;
+            const std::size_t x = p % second.columns() * second.stride_w + k % side;
+            count += a[(y * second.width + x) * second.channels + c];
+          }
+          b.push_back(conjunctive[c] != 0 ? count == side * side : count != 0);
+        }
+      }
+      const std::vector<bool> d = bits_of(dense, third, [&](std::size_t k) { return std::int64_t{b[k]}; });
+      std::size_t best = 0;
+      for (std::size_t c = 0; c < last.outputs; ++c) {
+        const std::int64_t sum = sum_at(last, fourth, 0, c, [&](std::size_t k) { return std::int64_t{d[k]}; });
+        CHECK(scores[n * last.outputs + c] == 2 * sum + 5);
+        if (scores[n * last.outputs + c] > scores[n * last.outputs + best]) best = c;
+      }
+      CHECK(winners[n] == static_cast<std::int64_t>(best));
+    }
+  }
+}
+
 // The largest totals: every byte and half of a byte at its end, and 16 bits.
 void test_lookup_extremes() {
   for (const std::size_t inputs : {252, 12 * 21 * 3, static_cast<int>(kMostLookupInputs)}) {
@@ -561,7 +640,8 @@ int main() {
   if (lookup_unit()) {
     test_lookup_dense();
     test_lookup_extremes();
-    std::printf("lookup: every shape follows the definition\n");
+    test_image_lanes();
+    std::printf("lookup and image lanes: every shape follows the definition\n");
   }
   test_weights_that_cannot_be_looked_up();
   CHECK(!select_instruction_set("none"));
