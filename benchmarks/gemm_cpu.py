@@ -31,9 +31,8 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     names = [name for name in instruction_set.available() if name != "portable"]
-    print(
-        f"torch {torch.__version__}, NumPy {np.__version__}; one thread, {arguments.clock} clock; 10^9 operations a second"
-    )
+    versions = f"torch {torch.__version__}, NumPy {np.__version__}"
+    print(f"{versions}; one thread, {arguments.clock} clock; 10^9 operations a second")
     others = ["torch f32", "torch bf16", "torch int8", "numpy"]
     columns = [*(f"{name} binary" for name in names), *(f"{name} ternary" for name in names), *others]
     print("| M x N x K | " + " | ".join(columns) + " |")

@@ -74,12 +74,13 @@ class Program:
         scores = np.empty((len(checked), *self.shapes[-1][:1]), np.int64)
         classes = np.empty(len(checked), np.int64)
         begun = 0
-        if self.lanes is not None and checked.dtype == np.uint8:
+        if self.lanes is not None and checked.dtype == np.uint8 and len(checked) >= FEWEST_FULL_LANES:
             left = len(checked) % LANES
             begun = len(checked) - (left if left < FEWEST_FULL_LANES else 0)
             self.lanes.run(checked[:begun], begun, self.threads, scores[:begun], classes[:begun])
-        rest = checked[begun:]
-        self.native.run(rest, len(rest), self.threads, self.batch or 0, scores[begun:], classes[begun:])
+        if begun == 0 or begun < len(checked):
+            rest = checked[begun:]
+            self.native.run(rest, len(rest), self.threads, self.batch or 0, scores[begun:], classes[begun:])
         return scores, classes
 
     def _pixels(self, pixels: npt.ArrayLike) -> npt.NDArray[np.integer]:

@@ -19,7 +19,7 @@ constexpr std::size_t kRows = 2 * kPairs;
 constexpr std::size_t kGroups = 4;
 constexpr std::size_t kPanelAdditions = 8 * kMostAdditions;
 
-// For each value of six bits how many agree with each code, in the lower halves of bytes, and again in the upper halves.
+// How many of each value's six bits agree with each code, in the lower halves of bytes, and again in the upper halves.
 struct alignas(kRegister) Agreements {
   std::uint8_t of[2][kRegister][kRegister];
 };
@@ -39,8 +39,8 @@ constexpr Agreements count_agreements() {
 
 constexpr Agreements kAgreements = count_agreements();
 
-// The tables of eight rows for `codes` codes from `first` on, [codes][kPairs][64]. rows: `words` apart, with zeros after
-// their bits up to two bytes beyond those of the last code.
+// The tables of eight rows for `codes` codes from `first` on, [codes][kPairs][64]. rows: `words` apart, with zeros
+// after their bits up to two bytes beyond those of the last code.
 BNNHW_LOOKUP void make_tables(const std::uint64_t* rows, std::size_t words, std::size_t first, std::size_t codes,
                               std::uint8_t* made) {
   for (std::size_t pair = 0; pair < kPairs; ++pair) {

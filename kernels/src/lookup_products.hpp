@@ -1,7 +1,7 @@
 // Products of packed bits with weights -1 and +1 by looking partial sums up, half as fast again as counting bits and
 // more where the processor has tables of 64 bytes in a register (AVX-512 VBMI). Six weights are a code. For a row of
-// activations, how many of six bits agree with each of the 64 codes (1 with +1, 0 with -1) is a table, made once, and one
-// instruction looks it up for 64 outputs; the layer's sum is the total less the number of weights -1.
+// activations, how many of six bits agree with each of the 64 codes (1 with +1, 0 with -1) is a table, made once, and
+// one instruction looks it up for 64 outputs; the layer's sum is the total less the number of weights -1.
 //
 // An entry is at most six, half a byte, so that a table serves two rows, one in each half. Two entries are added as
 // bytes, since 12 is still half a byte; then the sum of all those bytes, of which the last eight bits are kept, and the

@@ -399,7 +399,8 @@ void test_image_lanes() {
     const bool by_position = below(2) == 1;
     const Layer convolution(random_outputs(), first.patch(), by_position ? first.positions() : 1, 3);
     const std::size_t side = std::min<std::size_t>({2, first.rows(), first.columns()});
-    const Window second{convolution.outputs, first.rows(), first.columns(), side, side, 1 + below(2), 1 + below(2), 0, 0};
+    const Window second{convolution.outputs, first.rows(),  first.columns(), side, side,
+                        1 + below(2),        1 + below(2), 0,               0};
     std::vector<std::uint8_t> conjunctive(second.channels);
     for (std::uint8_t& one : conjunctive) one = static_cast<std::uint8_t>(below(2));
     const Window third{second.channels, second.rows(), second.columns(), second.rows(), second.columns(), 1, 1, 0, 0};
@@ -412,7 +413,8 @@ void test_image_lanes() {
     std::sort(cuts.begin(), cuts.end());
     ImageLanes lanes(first.channels, first.height, first.width, {cuts.data(), levels, 0, 0, 0});
     const auto add = [&](const Window& window, const Layer& layer) {
-      const std::size_t step = layer.limits.size() == blocks_for(layer.outputs) * kLanes ? 0 : blocks_for(layer.outputs) * kLanes;
+      const std::size_t padded = blocks_for(layer.outputs) * kLanes;
+      const std::size_t step = layer.limits.size() == padded ? 0 : padded;
       const Thresholds thresholds{layer.limits.data(), step, layer.flips.data()};
       lanes.add_product(window, narrow(layer.weights).data(), layer.outputs, &thresholds);
     };
