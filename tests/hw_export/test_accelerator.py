@@ -15,7 +15,7 @@ from bnnhw.hw_export.accelerator import REGISTERS
 from bnnhw.hw_export.netlist import Refuted, read_netlist
 from bnnhw.hw_export.parts.part import Part
 from bnnhw.hw_export.parts.registers import registers
-from bnnhw.hw_export.simulation import run_verilator
+from bnnhw.hw_export.sim.verilator import run_verilator
 from bnnhw.model import reference
 
 MUTANTS = [
