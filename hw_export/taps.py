@@ -23,9 +23,9 @@ from bnnhw.model.layers import Shape
 class WrongValue:
     """A value that a layer gave and the reference does not have.
 
-    layer: "level" for the quantizer, else "layer0" and so on. image, channel, row, column: where. expected, got: a
-    level, a bit, or the output layer's sum; got is None where the stream ended before it, expected where it should
-    have.
+    layer: "level" for the quantizer, then "layer0" and so on, and "scores" (by class, and one more for the arg max).
+    image, channel, row, column: where. expected, got: a level, a bit, the output layer's sum, a score; got is None
+    where the stream ended before it, expected where it should have.
     """
 
     layer: str

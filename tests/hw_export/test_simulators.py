@@ -78,7 +78,7 @@ def test_icarus_sees_what_is_never_reset(small):
 def test_hardware_that_hangs_is_given_up(small, simulator):
     folder, pixels = small
     forge(folder, "bnn_scores.sv", lambda text: text.replace("m_valid <= s_valid", "m_valid <= 1'b0"))
-    with pytest.raises(HardwareError, match="makes no progress; no layer had given a wrong value"):
+    with pytest.raises(HardwareError, match="makes no progress; first wrong value before: None"):
         simulate(folder, pixels, simulator=simulator)
 
 
