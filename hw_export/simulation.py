@@ -97,6 +97,8 @@ def _program(back_end: BackEnd, directory: Path, waves: Path | None) -> tuple[Pr
     if waves is not None and kind not in back_end.waves:
         known = " or ".join(f"*.{one}" for one in back_end.waves)
         raise HardwareError(f"{back_end.name} cannot write {waves}: name a file {known}")
+    if waves is not None and not waves.parent.is_dir():
+        raise HardwareError(f"{waves} cannot be written: there is no folder {waves.parent}")
     sources, memories = (
         tuple(sorted(name for name in manifest["files"] if name.endswith(end) and "/" not in name))
         for end in (".sv", ".mem")

@@ -61,9 +61,14 @@ def call(command: list[str], where: Path, name: str, environment: dict[str, str]
     return done.stdout
 
 
+def compiler() -> list[str]:
+    """The system's C++ compiler: $CXX or c++; HardwareError where it is missing."""
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    if shutil.which(command[0]) is None:
+        raise HardwareError(f"the C++ compiler {command[0]} is missing: install one (Debian: apt install g++)")
+    return command
+
+
 def compile_bench(options: list[str], where: Path) -> None:
-    """Compile the bench's sources, which ``options`` name, with the system's C++ compiler ($CXX or c++)."""
-    compiler = shlex.split(os.environ.get("CXX", "c++"))
-    if shutil.which(compiler[0]) is None:
-        raise HardwareError(f"the C++ compiler {compiler[0]} is missing: install one (Debian: apt install g++)")
-    call([*compiler, "-std=c++17", f"-I{BENCH}", *options], where, "the C++ compiler")
+    """Compile the bench's sources, which ``options`` name."""
+    call([*compiler(), "-std=c++17", f"-I{BENCH}", *options], where, "the C++ compiler")

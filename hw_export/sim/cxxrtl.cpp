@@ -21,7 +21,7 @@ class Design {
   };
 
   explicit Design(const std::string& waves) {
-    top_.debug_info(&items_, nullptr, "");
+    top_.debug_info(&items_, nullptr, "bnn_top ");
     if (waves == "-") return;
     file_ = std::make_unique<bench::Writer>(waves);
     trace_.timescale(1, "ns");
@@ -32,8 +32,9 @@ class Design {
   }
 
   Signal signal(const std::string& name) {
-    if (items_.count(name) != 1) bench::fail(2, "bnn_top has no " + name);
-    const cxxrtl::debug_item& item = items_[name];
+    const std::string path = "bnn_top " + name;
+    if (items_.count(path) != 1) bench::fail(2, "bnn_top has no " + name);
+    const cxxrtl::debug_item& item = items_[path];
     return {{item.curr, item.width, 4 * bench::words(item.width)}, item.outline};
   }
 

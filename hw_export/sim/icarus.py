@@ -13,6 +13,7 @@ from bnnhw.hw_export.emit import HardwareError
 from bnnhw.hw_export.sim.backend import BENCH, BackEnd, Design, call, compile_bench
 
 WAVES = """\
+`timescale 1ns / 1ns
 module waves;
   reg [8*4096-1:0] path;
   initial

@@ -28,6 +28,8 @@ class Design {
     top_ = std::make_unique<Vbnn_top>(&context_);
 #if VM_TRACE
     top_->trace(&trace_, 99);
+    trace_.set_time_unit("1ns");
+    trace_.set_time_resolution("1ns");
     trace_.open(waves.c_str());
 #else
     (void)waves;

