@@ -105,7 +105,7 @@ def _program(back_end: BackEnd, directory: Path, waves: Path | None) -> tuple[Pr
     )
     folder = built(back_end, Design(directory, sources, memories, kind), manifest["files"])
     plan = stated(model, manifest["values"], manifest["stages"])
-    patience = PATIENCE * (len(plan.stages) + 2) * (plan.cycles + 100)
+    patience = min(PATIENCE * (len(plan.stages) + 2) * (plan.cycles + 100), 2**32 - 1)
     shown = None if waves is None else waves.resolve()
     command = back_end.command(folder, shown)
     return Program(command, directory, model.classes + 1, plan.values, manifest["lane"], patience, shown), plan

@@ -24,9 +24,24 @@
 
 namespace bench {
 
-[[noreturn]] inline void fail(int status, const std::string& message) {
-  std::fprintf(stderr, "%s\n", message.c_str());
-  std::exit(status);
+// Why a simulation ends early; an exception, so that waves are closed and can be looked at.
+struct Failure {
+  int status;
+  std::string message;
+};
+
+[[noreturn]] inline void fail(int status, const std::string& message) { throw Failure{status, message}; }
+
+// Calls act and returns 0, or says why it failed and returns the exit status for that.
+template <class Act>
+int guarded(Act act) {
+  try {
+    act();
+    return 0;
+  } catch (const Failure& failure) {
+    std::fprintf(stderr, "%s\n", failure.message.c_str());
+    return failure.status;
+  }
 }
 
 inline std::size_t words(std::size_t bits) { return (bits + 31) / 32; }
@@ -201,16 +216,17 @@ class Bench {
 // The whole of a program whose Design makes its own time: Design(waves), `clock(high)` sets the clock and settles.
 template <class Design>
 int run(int argc, char** argv) {
-  if (argc < 5) fail(2, "usage: STIMULUS RESPONSE SEED WAVES [STREAM ...]");
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  Design design(arguments[3]);
-  Bench<Design> bench(arguments, design);
-  while (bench.drive()) {
-    design.clock(false);
-    bench.sample();
-    design.clock(true);
-  }
-  return 0;
+  return guarded([=] {
+    if (argc < 5) fail(2, "usage: STIMULUS RESPONSE SEED WAVES [STREAM ...]");
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    Design design(arguments[3]);
+    Bench<Design> bench(arguments, design);
+    while (bench.drive()) {
+      design.clock(false);
+      bench.sample();
+      design.clock(true);
+    }
+  });
 }
 
 }  // namespace bench

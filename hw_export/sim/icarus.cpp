@@ -66,30 +66,43 @@ void call_after(PLI_INT32 reason, PLI_INT32 (*callback)(p_cb_data)) {
   vpi_free_object(vpi_register_cb(&data));
 }
 
+// Act, and come back half a clock later as long as it returns true.
+PLI_INT32 go_on(bool (*act)());
+
 PLI_INT32 half_clock(p_cb_data) {
-  high = !high;
-  if (high) running->bench.sample();
-  const std::uint32_t level = high;
-  running->clock.put(&level);
-  if (!high && !running->bench.drive()) {
-    vpi_control(vpiFinish, 0);
-    return 0;
-  }
-  call_after(cbAfterDelay, half_clock);
-  return 0;
+  return go_on([] {
+    high = !high;
+    if (high) running->bench.sample();
+    const std::uint32_t level = high;
+    running->clock.put(&level);
+    return high || running->bench.drive();
+  });
 }
 
 PLI_INT32 start(p_cb_data) {
-  s_vpi_vlog_info told;
-  vpi_get_vlog_info(&told);
-  std::vector<std::string> arguments;
-  // Options of the run-time begin with a dash or a plus; a lone dash is ours.
-  for (int i = 1; i < told.argc; ++i) {
-    const std::string text = told.argv[i];
-    if (text == "-" || (text[0] != '-' && text[0] != '+')) arguments.push_back(text);
+  return go_on([] {
+    s_vpi_vlog_info told;
+    vpi_get_vlog_info(&told);
+    std::vector<std::string> arguments;
+    // Options of the run-time begin with a dash or a plus; a lone dash is ours.
+    for (int i = 1; i < told.argc; ++i) {
+      const std::string text = told.argv[i];
+      if (text == "-" || (text[0] != '-' && text[0] != '+')) arguments.push_back(text);
+    }
+    running = std::make_unique<Running>(arguments);
+    return true;
+  });
+}
+
+PLI_INT32 go_on(bool (*act)()) {
+  bool more = false;
+  const int status = bench::guarded([&] { more = act(); });
+  if (more) {
+    call_after(cbAfterDelay, half_clock);
+  } else {
+    vpip_set_return_value(status);
+    vpi_control(vpiFinish, 0);
   }
-  running = std::make_unique<Running>(arguments);
-  call_after(cbAfterDelay, half_clock);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from hardware_models import QUICK, forge
 
 
 @pytest.fixture
@@ -35,6 +36,28 @@ def test_equivalence_is_told_part_by_part(call, exported):
     code, out, err = call("prove-equivalence", folder)
     assert (code, out) == (2, "")
     assert "bias.mem" in err
+
+
+def test_a_simulation_names_the_first_wrong_bit(call, exported, monkeypatch):
+    monkeypatch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
+    folder, _ = exported
+    code, out, _ = call("simulate", folder, "--count", 9, "--backpressure", 2, "--taps", "--json")
+    told = json.loads(out)
+    assert (code, told["images"], told["mismatches"], told["first_wrong"]) == (0, 9, 0, None)
+    assert told["tapped"] == 9 * (64 + 4 * 16 + 12 + 10)
+    # The largest threshold of every pixel, one less: a pixel of 8 has another level.
+    forge(folder, "quantizer.mem", lambda text: f"{int(text, 16) - (1 << 6):x}\n")
+    code, out, _ = call("simulate", folder, "--count", 9, "--taps", "--json")
+    told = json.loads(out)
+    assert (code, told["first_wrong"]["layer"], told["first_wrong"]["image"]) == (1, "level", 0)
+    assert (told["first_wrong"]["expected"], told["first_wrong"]["got"]) == (1, 2)
+    code, out, _ = call("simulate", folder, "--count", 9, "--taps")
+    assert code == 1
+    assert "level, image 0, channel 0" in out.replace("\n", "")
+    for options, word in ((("--simulator", "modelsim"), "cxxrtl"), (("--waves", folder / "waves.png"), "*.vcd")):
+        code, out, err = call("simulate", folder, *options)
+        assert (code, out) == (2, "")
+        assert word in err
 
 
 def test_bad_options_are_one_sentence(call, digits_model, tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import pywellen
-from hardware_models import QUICK, conv_net
+from hardware_models import QUICK, conv_net, forge
 from random_models import random_pixels
 
 from bnnhw.hw_export import HardwareError, export, simulate
@@ -68,6 +68,21 @@ def test_waves_show_every_word(exported, tmp_path, simulator, kind):
     waved = simulate(folder, pixels, 3, simulator=simulator, waves=path)
     assert handshakes(path, expected) == expected
     assert replace(waved, simulator="verilator") == simulate(folder, pixels, 3)
+
+
+@pytest.mark.parametrize(
+    ("simulator", "kind"), [("verilator", "vcd"), pytest.param("icarus", "fst", marks=needs_icarus)]
+)
+def test_waves_of_hardware_that_hangs_can_be_looked_at(exported, tmp_path, simulator, kind):
+    folder, pixels = tmp_path / "hw", exported[2]
+    shutil.copytree(exported[0], folder)
+    forge(folder, "bnn_pool.sv", lambda text: text.replace("m_valid <= take && last", "m_valid <= 1'b0"))
+    with pytest.raises(HardwareError, match="makes no progress"):
+        simulate(folder, pixels, simulator=simulator, waves=tmp_path / f"waves.{kind}")
+    found = handshakes(tmp_path / f"waves.{kind}", ["level", "layer0", "layer1"])
+    assert found["level"] > 0
+    assert found["layer0"] > 0
+    assert found["layer1"] == 0
 
 
 def test_waves_that_cannot_be_had_are_refused(exported, tmp_path, monkeypatch):
