@@ -22,7 +22,6 @@ from bnnhw.hw_export.sim import BACK_ENDS, BackEnd, Design, Program, Stopped, bu
 from bnnhw.hw_export.taps import WrongValue, first_wrong, streams
 from bnnhw.model import reference
 
-IMAGES_A_RUN = 250
 SHOWN = 10
 """Mismatching images that a Simulation names."""
 PATIENCE = 20
@@ -120,6 +119,7 @@ def simulate(
     simulator: str = "verilator",
     taps: bool = False,
     waves: Path | None = None,
+    images_a_run: int = 250,
 ) -> Simulation:
     """Run images [N, C, H, W] through the hardware in ``directory`` and compare with reference inference.
 
@@ -127,19 +127,20 @@ def simulate(
     the same time, each of some of the images. progress: told how many images were compared, each time some were.
     simulator: verilator, icarus or cxxrtl; all give the same result. taps: whether to compare every layer's output as
     well; where a score is wrong they are in any case. waves: a file *.vcd or *.fst for the changes of all signals; the
-    images then run one after the other.
+    images then run one after the other. images_a_run: how many do at least, while there are as many; it decides where
+    the hardware begins anew and so has a part in the clocks.
     Refuses an export whose files are not those its manifest states.
     """
     if simulator not in BACK_ENDS:
         raise HardwareError(f"no simulator {simulator!r}: choose one of {', '.join(BACK_ENDS)}")
     if not len(pixels):
         raise HardwareError("no image to simulate: give at least one")
-    if workers < 1:
-        raise ValueError(f"{workers} workers: at least 1 has to run")
+    if workers < 1 or images_a_run < 1:
+        raise ValueError(f"{workers} workers, {images_a_run} images a run: at least 1 of each has to be")
     # Simulations are built and run in folders of their own, so a relative path would lose its meaning.
     program, plan = _program(BACK_ENDS[simulator], Path(directory).resolve(), waves)
     # Several pieces a worker: progress is seen, and all of them end at about the same time.
-    number = 1 if waves is not None else min(len(pixels), max(1, len(pixels) // IMAGES_A_RUN))
+    number = 1 if waves is not None else max(1, len(pixels) // images_a_run)
     pieces = np.array_split(np.arange(len(pixels)), number)
 
     def compare(piece: npt.NDArray[np.int64]) -> _Compared:

@@ -52,6 +52,12 @@ Waves = Annotated[
     Path | None,
     typer.Option("--waves", help="File *.vcd or *.fst for the changes of all signals, for GTKWave; with few images."),
 ]
+ImagesARun = Annotated[
+    int,
+    typer.Option(
+        "--images-a-run", min=1, help="Images that one process simulates; fewer make more of them for Icarus."
+    ),
+]
 
 
 def export(
@@ -118,6 +124,7 @@ def simulate(
     simulator: Simulator = "verilator",
     taps: Taps = False,
     waves: Waves = None,
+    images_a_run: ImagesARun = 250,
     json: Json = False,
 ) -> None:
     """Run test images through the simulated hardware and compare every score with reference inference.
@@ -132,7 +139,15 @@ def simulate(
                 bar.advance()
 
         outcome = bnnhw.hw_export.simulate(
-            hardware, images, backpressure, workers or os.cpu_count() or 1, advance, simulator, taps, waves
+            hardware,
+            images,
+            backpressure,
+            workers or os.cpu_count() or 1,
+            advance,
+            simulator,
+            taps,
+            waves,
+            images_a_run,
         )
     if json:
         print_json(outcome.as_json())

@@ -32,11 +32,10 @@ def exported(request, tmp_path_factory):
 @pytest.mark.parametrize("simulator", OTHERS)
 def test_every_simulator_gives_what_verilator_gives(exported, simulator):
     folder, pixels = exported
-    for seed in (None, 7):
-        expected = simulate(folder, pixels, seed, taps=True)
+    for options in ({}, {"backpressure": 7, "taps": True}, {"backpressure": 3, "images_a_run": 4, "workers": 2}):
+        expected = simulate(folder, pixels, **options)
         assert expected.mismatches == 0
-        found = simulate(folder, pixels, seed, simulator=simulator, taps=True)
-        assert found == replace(expected, simulator=simulator)
+        assert simulate(folder, pixels, simulator=simulator, **options) == replace(expected, simulator=simulator)
 
 
 @pytest.fixture(scope="module")
