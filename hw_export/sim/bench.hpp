@@ -46,7 +46,7 @@ int guarded(Act act) {
 
 inline std::size_t words(std::size_t bits) { return (bits + 31) / 32; }
 
-// A file that is written to its end or not at all.
+// A file; what cannot be written is told when it is closed.
 class Writer {
  public:
   explicit Writer(const std::string& path) : file_(std::fopen(path.c_str(), "wb")) {
