@@ -6,7 +6,8 @@ from bnnhw.nn.binarize import Binarize
 from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
 from bnnhw.nn.quantizer import InputQuantizer
-from bnnhw.nn.weights import BinConv2d, BinLinear, BinMask
+from bnnhw.nn.variants import set_gradient, use_weights
+from bnnhw.nn.weights import BinaryWeight, BinConv2d, BinLinear, BinMask, RealWeight, TernaryWeight
 
 __all__ = [
     "ARCHITECTURES",
@@ -15,12 +16,17 @@ __all__ = [
     "BinLinear",
     "BinMask",
     "Binarize",
+    "BinaryWeight",
     "HiddenLayer",
     "InputQuantizer",
     "MaxPool",
     "Network",
     "OutputLayer",
+    "RealWeight",
     "ScalarBatchNorm",
+    "TernaryWeight",
     "build",
+    "set_gradient",
     "step_thresholds",
+    "use_weights",
 ]

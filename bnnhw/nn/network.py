@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnnhw.nn.binarize import Binarize
+from bnnhw.nn.binarize import Binarize, Rectify
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
 from bnnhw.nn.quantizer import InputQuantizer
 from bnnhw.nn.weights import BinConv2d, BinLinear
@@ -50,7 +50,7 @@ class HiddenLayer(nn.Module):
         self,
         weighted: BinConv2d | BinLinear,
         norm: BatchNorm,
-        binarize: Binarize | None = None,
+        binarize: Binarize | Rectify | None = None,
         pool: MaxPool | None = None,
         pool_first: bool = False,
     ) -> None:
@@ -58,7 +58,7 @@ class HiddenLayer(nn.Module):
         if pool is not None and not isinstance(weighted, BinConv2d):
             raise ValueError("max pooling needs a convolution before it: a dense layer's output has no windows")
         self.weighted, self.norm, self.pool, self.pool_first = weighted, norm, pool, pool_first
-        self.binarize = binarize or Binarize()
+        self.binarize: Binarize | Rectify = binarize or Binarize()
 
     def accumulate(self, activations: Tensor) -> Tensor:
         """What enters the norm: accumulators, pooled if ``pool_first``."""

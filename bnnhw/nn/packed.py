@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bnnhw.kernels.gpu.packed_layer import packed_layer, packed_sums
 from bnnhw.kernels.gpu.quantize_pack import quantize_pack, quantize_pack_oracle
+from bnnhw.nn.binarize import Binarize
 from bnnhw.nn.network import HiddenLayer, Network
 from bnnhw.nn.norm import MOMENTUM
 from bnnhw.nn.weights import BinConv2d
@@ -22,7 +23,7 @@ def packed_logits(network: Network, pixels: Tensor) -> Tensor:
 
     Batch statistics are exact sums of integers, so logits may differ from the network's own by rounding errors of its
     float32 statistics. Running averages are kept as the network keeps them. ValueError in eval mode and for networks
-    with pooling.
+    with pooling or another gradient than tanh's.
     """
     if not network.training:
         raise ValueError("packed activations are for training: call network.train() first")
@@ -35,6 +36,8 @@ def packed_logits(network: Network, pixels: Tensor) -> Tensor:
         assert isinstance(layer, HiddenLayer)
         if layer.pool is not None:
             raise ValueError("packed training has no pooling: use strides, or the network's own forward pass")
+        if not isinstance(layer.binarize, Binarize) or layer.binarize.hard:
+            raise ValueError("packed training has tanh's gradient only: use the network's own forward pass")
         weights, stride, padding = _window(layer.weighted, carrier)
         norm = layer.norm
         words, carrier, mean, var = packed_layer(
