@@ -15,6 +15,7 @@ from torch import Tensor
 from bnnhw.nn.network import Network
 
 LONGEST_DENOMINATOR = 10**6
+CW_SLACK = 1e-3
 
 
 def training_radius(epsilon: float, pixel_min: int, pixel_max: int) -> int:
@@ -32,22 +33,44 @@ def step_size(radius: float, steps: int) -> float:
     return max(min(1.5 / steps, 1.0), 0.3) * radius
 
 
+def attack_loss(logits: Tensor, labels: Tensor, kind: str = "xent") -> Tensor:
+    """What the adversary climbs, one number an image: float[N] of logits [N, classes].
+
+    "xent": cross entropy. "nll": ``-logit[label]``, which ignores the rivals. "cw": ``-relu(logit[label] -
+    max(others) + 0.001)``, which stops caring once an image is lost (after Carlini and Wagner, S&P 2017).
+    """
+    if kind == "xent":
+        return F.cross_entropy(logits, labels, reduction="none")
+    own = logits.gather(1, labels[:, None])[:, 0]
+    if kind == "nll":
+        return -own
+    others = logits.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
+    return -(own - others + CW_SLACK).clamp(min=0)
+
+
 def pgd(
-    network: Network, pixels: Tensor, labels: Tensor, radius: int, steps: int, generator: torch.Generator | None = None
+    network: Network,
+    pixels: Tensor,
+    labels: Tensor,
+    radius: int,
+    steps: int,
+    generator: torch.Generator | None = None,
+    loss: str = "xent",
 ) -> Tensor:
-    """Adversarial pixels: float32[N, C, H, W], for each image the iterate with the highest cross entropy.
+    """Adversarial pixels: float32[N, C, H, W], for each image the iterate with the highest loss.
 
     A single step is not compared with its start, which saves a third of its time.
 
     pixels: float32[N, C, H, W] of integer pixels. labels: int64[N]. radius: pixel units. steps: signed-gradient steps
-    from a random start in the ball. The network is used in the mode it is in, inside ``network.frozen()``: in training
-    mode with the batch's statistics, in eval mode with its own.
+    from a random start in the ball. loss: as ``attack_loss``. The network is used in the mode it is in, inside
+    ``network.frozen()``: in training mode with the batch's statistics, in eval mode with its own.
     """
     if radius <= 0 or steps <= 0:
         return pixels
     low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
     high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
-    noise = torch.rand(pixels.shape, generator=generator, device=pixels.device)
+    # Drawn on the CPU, so that every device starts from the same images.
+    noise = torch.rand(pixels.shape, generator=generator).to(pixels.device)
     current = torch.lerp(low, high, noise)
     step = step_size(radius, steps)
     best = current
@@ -57,7 +80,7 @@ def pgd(
             last = number == steps
             current.requires_grad_(not last)
             with torch.set_grad_enabled(not last):
-                losses = F.cross_entropy(network(current), labels, reduction="none")
+                losses = attack_loss(network(current), labels, loss)
             found = losses.detach()
             if best_loss is None:
                 best, best_loss = current.detach(), found

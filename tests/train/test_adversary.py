@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from bnnhw.nn import build
 from bnnhw.train import pgd
-from bnnhw.train.adversary import step_size, training_radius
+from bnnhw.train.adversary import attack_loss, step_size, training_radius
 
 
 def example() -> tuple[object, torch.Tensor, torch.Tensor]:
@@ -31,6 +33,24 @@ def test_every_pixel_stays_in_the_ball_and_in_range(steps: int, training: bool) 
     assert found.max() <= 16
     assert (found.floor() - pixels).abs().max() <= 2
     assert torch.equal(network.quantizer(found), network.quantizer(found.floor()))
+
+
+def test_the_losses_are_their_formulas() -> None:
+    logits = torch.tensor([[2.0, 0.5, -1.0], [0.0, 3.0, 1.0]])
+    labels = torch.tensor([0, 2])
+    expected = torch.tensor([math.log(1 + math.exp(-1.5) + math.exp(-3)), math.log(1 + math.exp(2) + math.exp(-1))])
+    torch.testing.assert_close(attack_loss(logits, labels, "xent"), expected)
+    assert torch.equal(attack_loss(logits, labels, "nll"), torch.tensor([-2.0, -1.0]))
+    # Won by 1.5: -1.501; lost by 2: nothing more to gain.
+    torch.testing.assert_close(attack_loss(logits, labels, "cw"), torch.tensor([-1.501, 0.0]))
+
+
+@pytest.mark.parametrize("loss", ["nll", "cw"])
+def test_each_loss_is_what_its_attack_climbs(loss: str) -> None:
+    network, pixels, labels = example()
+    found = pgd(network, pixels, labels, 2, 8, torch.Generator().manual_seed(3), loss)
+    before, after = (attack_loss(network(x), labels, loss).mean() for x in (pixels, found))
+    assert after > before
 
 
 def test_more_steps_find_a_higher_loss_and_the_same_seed_the_same_pixels() -> None:
