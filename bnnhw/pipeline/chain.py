@@ -26,6 +26,7 @@ import bnnhw.inference
 from bnnhw.data import Dataset
 from bnnhw.model import IntegerModel, ModelError, digest, load, reference, save
 from bnnhw.model.file import write_atomically
+from bnnhw.pipeline.decider import Decider
 from bnnhw.verify import Limits, Record, pixel_radius, verify_many
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def _train(settings: Settings, recipe: Recipe, dataset: Dataset, say: Say) -> tu
     # Torch takes seconds to import, and only this stage needs it.
     import bnnhw.train
 
-    trained = bnnhw.train.train(dataset, recipe, settings.out / "train")
+    with Decider(settings.workers) as decider:
+        trained = bnnhw.train.train(dataset, recipe, settings.out / "train", decide=decider)
     model = bnnhw.train.lower(trained.network)
     path = settings.out / "model.bnn"
     if not path.exists() or load(path) != model:

@@ -2,24 +2,33 @@
 
 from bnnhw.train.adversary import pgd
 from bnnhw.train.agreement import Agreement, agreement
+from bnnhw.train.bop import Bop, SecondOrderBop
 from bnnhw.train.calibrate import calibrate
+from bnnhw.train.counterexamples import Decide, Decision
 from bnnhw.train.lower import LoweringError, lower
 from bnnhw.train.recipe import Recipe
-from bnnhw.train.recipes import recipe_for
+from bnnhw.train.recipes import named_recipe, recipe_for, recipe_names
 from bnnhw.train.score import Score, score
-from bnnhw.train.trainer import TrainResult, train
+from bnnhw.train.trainer import TrainResult, needs_verifier, train
 
 __all__ = [
     "Agreement",
+    "Bop",
+    "Decide",
+    "Decision",
     "LoweringError",
     "Recipe",
     "Score",
+    "SecondOrderBop",
     "TrainResult",
     "agreement",
     "calibrate",
     "lower",
+    "named_recipe",
+    "needs_verifier",
     "pgd",
     "recipe_for",
+    "recipe_names",
     "score",
     "train",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-FORMAT = "bnnhw-training-checkpoint-1"
+FORMAT = "bnnhw-training-checkpoint-2"
 
 State = dict[str, Any]
 

@@ -18,7 +18,7 @@ from bnnhw.model.layers import Hidden
 from bnnhw.model.lowering import integer_biases, integer_threshold
 from bnnhw.nn.network import HiddenLayer, Network, OutputLayer
 from bnnhw.nn.norm import VARIANCE_FLOOR
-from bnnhw.nn.weights import BinConv2d
+from bnnhw.nn.weights import BinConv2d, RealWeight
 
 Weights = npt.NDArray[np.int8]
 
@@ -47,9 +47,11 @@ def variances(values: Tensor, what: str) -> list[Fraction]:
 
 def _ternary(layer: HiddenLayer | OutputLayer, where: str) -> Weights:
     latent = layer.weighted.weights
-    for name, values in (("latent weight", latent.latent), ("mask", latent.mask)):
+    if isinstance(latent, RealWeight):
+        raise LoweringError(f"{where} has real weights: a teacher has no integer model, train a student from it")
+    for name, values in latent.named_parameters():
         if not bool(values.isfinite().all()):
-            raise LoweringError(f"{where}: a {name} is not finite: training diverged, lower the learning rate")
+            raise LoweringError(f"{where}: a {name} weight is not finite: training diverged, lower the learning rate")
     weights: Weights = layer.weighted.weights().detach().cpu().numpy().astype(np.int8)
     return weights
 

@@ -10,28 +10,27 @@ schedules; they are not tuned.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
-from bnnhw.train.recipe import Recipe
+from bnnhw.train.recipe import Adversary, Bounds, Choice, Optimizer, Recipe, Weights
 
 _DIGITS = Recipe(
     quantizer=(4, 10),
     epochs=100,
-    batch=128,
-    lr=2e-3,
-    epsilon_ramp=10,
-    steps=3,
-    steps_ramp=20,
-    mask_decay=1e-5,
-    bound_decay=2e-5,
+    optimizer=Optimizer(lr=2e-3),
+    adversary=Adversary(ramp=10, steps=3, steps_ramp=20),
+    weights=Weights(decay=1e-5, decay_ramp=10),
+    bounds=Bounds(decay=2e-5),
 )
 _MNIST = Recipe(
     quantizer=(102,),
     epochs=15,
-    lr=1e-3,
-    epsilon_ramp=4,
-    steps=1,
-    mask_decay=1e-5,
+    adversary=Adversary(ramp=4, steps=1),
+    weights=Weights(decay=1e-5, decay_ramp=4),
 )
 _BASE: dict[str, Recipe] = {
     "digits": _DIGITS,
@@ -59,10 +58,38 @@ def recipe_for(dataset: str, arch: str, epsilon: float) -> Recipe:
         recipe = replace(
             recipe,
             epochs=max(1, round(recipe.epochs * share)),
-            epsilon_ramp=2,
-            density=0.1,
-            mask_decay=mask_decay,
-            bound_decay=bound_decay,
-            choose_epochs=1,
+            adversary=replace(recipe.adversary, ramp=2),
+            weights=Weights(density=0.1, decay=mask_decay, decay_ramp=2),
+            bounds=Bounds(decay=bound_decay),
+            choice=Choice(epochs=1),
         )
-    return replace(recipe, arch=arch, epsilon=epsilon)
+    return replace(recipe, arch=arch, adversary=replace(recipe.adversary, epsilon=epsilon))
+
+
+def _shipped() -> Traversable:
+    return files("bnnhw.train") / "shipped"
+
+
+def _walk(folder: Traversable, prefix: str) -> Iterator[str]:
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+        if entry.is_dir():
+            yield from _walk(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".toml"):
+            yield prefix + entry.name.removesuffix(".toml")
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with the package, such as ``eev/mnist-l-adv0.3-cbd3``."""
+    return tuple(_walk(_shipped(), ""))
+
+
+def named_recipe(name: str) -> Recipe:
+    """The shipped recipe ``name``, or the one in the TOML file of that path. Raises ValueError."""
+    if name in recipe_names():
+        return Recipe.from_toml((_shipped() / f"{name}.toml").read_text(encoding="utf-8"))
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(
+            f"no recipe {name!r}: give a TOML file, or one of those that come with bnnhw: {', '.join(recipe_names())}"
+        )
+    return Recipe.from_toml(path.read_text(encoding="utf-8"))

@@ -1,49 +1,38 @@
-"""The training loop: adversarial training of a Network by Adam, interruptible at any step and resumed bit for bit.
+"""The training loop: a recipe and a data set into a Network, interruptible at any step and resumed bit for bit.
 
-Every random number comes from two places that the checkpoint restores exactly: the network's initialisation (the
-recipe's seed) and one generator per epoch (seed and epoch number), which draws the order of the images and the
-adversary's starts. The recipe fixes the number of torch threads, on which the rounding of sums depends, so
-resuming gives the same bits on the same machine.
+The recipe fixes the number of torch threads, on which the rounding of sums depends, so resuming gives the same bits on
+the same machine, unless the recipe gives the verifier seconds besides conflicts. Under ``torchrun`` the batches are
+shared among its processes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bnnhw.data import Dataset
 from bnnhw.model.file import write_atomically
-from bnnhw.nn import Network, build
-from bnnhw.train.adversary import pgd, training_radius
-from bnnhw.train.bounds import BoundDecay, mean_bounds
-from bnnhw.train.calibrate import calibrate
-from bnnhw.train.checkpoint import State, load_checkpoint, save_atomically
+from bnnhw.nn import Network
+from bnnhw.train.checkpoint import load_checkpoint, save_atomically
+from bnnhw.train.counterexamples import Decide
+from bnnhw.train.display import display
+from bnnhw.train.distill import teacher_recipe
 from bnnhw.train.interrupt import deferred_interrupt
+from bnnhw.train.logs import write_curves
+from bnnhw.train.parallel import World, world
 from bnnhw.train.recipe import Recipe
-from bnnhw.train.score import score
+from bnnhw.train.run import Metrics, Run
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
-RECIPE = "recipe.json"
-CHOICE_IMAGES = 5000
-"""Training images on which the last epochs are compared."""
-CHOICE_STEPS = 10
-QUICK_IMAGES = 2000
-"""Training images for statistics, and test images for the accuracy, that are shown after each epoch."""
-
-Metrics = dict[str, Any]
+RECIPE = "recipe.toml"
+TEACHER = "teacher"
+CURVES = "curves"
 
 
 @dataclass(frozen=True)
@@ -60,178 +49,6 @@ class TrainResult:
     chosen_epoch: int
 
 
-class _Run:
-    """A training run's whole state: what a checkpoint saves and restores."""
-
-    def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
-        self.dataset, self.recipe = dataset, recipe
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            self.network = _build(dataset, recipe)
-        self.network.train()
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, fused=True)
-        self.images = torch.from_numpy(np.array(dataset.train_images))
-        self.labels = torch.from_numpy(np.array(dataset.train_labels))
-        self.batch = min(recipe.batch, len(self.labels))
-        self.steps = len(self.labels) // self.batch
-        self.radius = training_radius(recipe.epsilon, dataset.pixel_min, dataset.pixel_max)
-        self.epoch = self.step = 0
-        self.generator = torch.Generator()
-        self.start_epoch()
-        self.sums = [0.0, 0, 0]
-        self.metrics: list[Metrics] = []
-        self.best: State | None = None
-        self.seconds = 0.0
-        self.epoch_seconds = 0.0
-
-    def start_epoch(self) -> None:
-        """Fix the epoch's order of images and its generator, from the seed and the epoch's number alone."""
-        name = hashlib.sha256(f"epoch {self.epoch} of seed {self.recipe.seed}".encode()).digest()
-        self.generator.manual_seed(int.from_bytes(name[:7], "little"))
-        self.order = torch.randperm(len(self.labels), generator=self.generator)
-
-    @property
-    def finished(self) -> bool:
-        return self.epoch >= self.recipe.epochs
-
-    def state(self) -> State:
-        return {
-            "recipe": self.recipe.to_json(),
-            "dataset": self.dataset.digest(),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "order": self.order,
-            "epoch": self.epoch,
-            "step": self.step,
-            "sums": self.sums,
-            "metrics": json.dumps(self.metrics),
-            "best": self.best,
-            "seconds": self.seconds,
-            "epoch_seconds": self.epoch_seconds,
-        }
-
-    def restore(self, state: State, path: Path) -> None:
-        """Continue from ``state``; ValueError when it is of another recipe or other data."""
-        advice = "choose another folder, or train with resume=False to overwrite it"
-        if Recipe.from_json(state["recipe"]) != self.recipe:
-            raise ValueError(f"{path} holds a run of another recipe: {advice}")
-        if state["dataset"] != self.dataset.digest():
-            raise ValueError(f"{path} holds a run on other data: {advice}")
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.order = state["order"]
-        self.epoch, self.step, self.sums = state["epoch"], state["step"], list(state["sums"])
-        self.metrics = json.loads(state["metrics"])
-        self.best = state["best"]
-        self.seconds, self.epoch_seconds = state["seconds"], state["epoch_seconds"]
-
-    def train_step(self) -> None:
-        """One batch: attack it, then one step of Adam on the attacked images."""
-        recipe = self.recipe
-        begun = time.perf_counter()
-        done = (self.epoch * self.steps + self.step) / (recipe.epochs * self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate(done)
-        ramp = recipe.ramp(self.epoch + self.step / self.steps)
-        chosen = self.order[self.step * self.batch : (self.step + 1) * self.batch]
-        pixels, labels = self.images[chosen].float(), self.labels[chosen]
-        radius = round(self.radius * ramp)
-        pixels = pgd(self.network, pixels, labels, radius, recipe.steps_at(self.epoch), self.generator)
-        decay = BoundDecay(recipe.bound_slack)
-        logits = self.network(pixels, decay.observe if recipe.bound_decay else None)
-        entropy = F.cross_entropy(logits, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward([entropy + recipe.bound_decay * decay.loss])
-        for layer in self.network.layers:
-            layer.weighted.weights.decay(recipe.mask_decay * ramp)
-        self.optimizer.step()
-        for layer in self.network.layers:
-            layer.weighted.weights.clamp()
-        right = int((logits.detach().argmax(dim=1) == labels).sum())
-        self.sums = [
-            self.sums[0] + float(entropy.detach()) * len(labels),
-            self.sums[1] + right,
-            self.sums[2] + len(labels),
-        ]
-        self.step += 1
-        self.epoch_seconds += time.perf_counter() - begun
-
-    def end_epoch(self) -> Metrics:
-        """Measure, keep the network if it is the best of the last epochs, and move to the next epoch."""
-        begun = time.perf_counter()
-        recipe, data = self.recipe, self.dataset
-        loss, right, seen = self.sums
-        entry: Metrics = {
-            "epoch": self.epoch + 1,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "radius": round(self.radius * recipe.ramp(self.epoch + (self.steps - 1) / self.steps)),
-            "steps": recipe.steps_at(self.epoch),
-            "loss": loss / seen,
-            "attacked_train_accuracy": right / seen,
-        }
-        if self.epoch >= recipe.epochs - recipe.choose_epochs:
-            entry |= self._choose()
-        else:
-            # The weights moved away from the running averages: measure with statistics of the present weights.
-            calibrate(self.network, self.dataset.train_images[:QUICK_IMAGES])
-        test = score(self.network, data.test_images[:QUICK_IMAGES], data.test_labels[:QUICK_IMAGES])
-        entry["test_accuracy"] = test.clean / test.images
-        entry["density"] = [round(share, 4) for share in self.network.density()]
-        entry["mean_bounds"] = [round(bound, 2) for bound in mean_bounds(self.network)]
-        self.epoch_seconds += time.perf_counter() - begun
-        entry["seconds"] = round(self.epoch_seconds, 3)
-        self.seconds += self.epoch_seconds
-        self.metrics.append(entry)
-        self.epoch, self.step, self.sums, self.epoch_seconds = self.epoch + 1, 0, [0.0, 0, 0], 0.0
-        self.start_epoch()
-        return entry
-
-    def _choose(self) -> Metrics:
-        calibrate(self.network, self.dataset.train_images)
-        count = min(CHOICE_IMAGES, len(self.labels))
-        found = score(
-            self.network,
-            self.dataset.train_images[:count],
-            self.dataset.train_labels[:count],
-            self.radius,
-            CHOICE_STEPS if self.radius else 0,
-            self.recipe.seed,
-        )
-        if self.best is None or (found.attacked, found.clean) >= (self.best["attacked"], self.best["clean"]):
-            copy = {name: value.clone() for name, value in self.network.state_dict().items()}
-            self.best = {
-                "attacked": found.attacked,
-                "clean": found.clean,
-                "epoch": self.epoch + 1,
-                "network": copy,
-            }
-        return {"choice_attacked": found.attacked / found.images, "choice_clean": found.clean / found.images}
-
-    def result(self) -> TrainResult:
-        """The chosen network as a fresh one; only of a finished run."""
-        assert self.best is not None
-        with torch.random.fork_rng(devices=[]):
-            network = _build(self.dataset, self.recipe)
-        network.load_state_dict(self.best["network"])
-        network.eval()
-        return TrainResult(network, self.recipe, tuple(self.metrics), self.seconds, self.best["epoch"])
-
-
-def _build(dataset: Dataset, recipe: Recipe) -> Network:
-    return build(
-        recipe.arch,
-        dataset.shape,
-        (dataset.pixel_min, dataset.pixel_max),
-        dataset.classes,
-        quantizer=recipe.quantizer,
-        width=recipe.width,
-        density=recipe.density,
-        gradient_scale=recipe.gradient_scale,
-    )
-
-
 @contextmanager
 def _deterministic(threads: int) -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
@@ -246,18 +63,6 @@ def _deterministic(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
-def _bar(shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not shown,
-    )
-
-
 def train(
     dataset: Dataset,
     recipe: Recipe,
@@ -265,39 +70,76 @@ def train(
     resume: bool = True,
     progress: bool = True,
     on_epoch: Callable[[Metrics], None] | None = None,
+    decide: Decide | None = None,
+    device: str = "cpu",
+    curves: bool = False,
 ) -> TrainResult:
     """Train ``recipe`` on ``dataset``; everything it writes lies in ``out_dir``.
 
-    ``out_dir`` gets ``recipe.json``, ``metrics.jsonl`` (one line per epoch) and ``checkpoint.pt``, each replaced
-    atomically after every epoch. With ``resume``, a checkpoint found there is continued bit for bit, and a finished run
-    is returned as it is; without, it is overwritten. Ctrl-C saves the run where it is and raises KeyboardInterrupt.
-    on_epoch: gets each epoch's metrics after they are saved. progress: show a progress bar.
+    ``out_dir`` gets ``recipe.toml``, ``metrics.jsonl`` (one line per epoch) and ``checkpoint.pt``, each replaced
+    atomically after every epoch, and a folder ``teacher`` with the same files if the recipe asks for one. With
+    ``resume``, a checkpoint found there is continued bit for bit, and a finished run is returned as it is; without, it
+    is overwritten. Ctrl-C saves the run where it is and raises KeyboardInterrupt. on_epoch: gets each epoch's metrics
+    after they are saved. progress: show a bar and a table. decide: the verifier, for recipes that use one. device:
+    "cpu" or "cuda". curves: write TensorBoard's files to the folder ``curves``.
 
-    Raises ValueError when the checkpoint is damaged or belongs to another recipe or other data, or when the data set
-    does not fit the architecture.
+    Raises ValueError when the checkpoint is damaged or belongs to another recipe or other data, when the data set does
+    not fit the architecture, or when the recipe needs a verifier and there is none.
     """
+    if decide is None and needs_verifier(recipe):
+        raise ValueError("the recipe asks for the exact verifier (verifier.share or choice.by): pass one as decide")
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
-    run = _Run(dataset, recipe)
-    if resume and path.exists():
-        run.restore(load_checkpoint(path), path)
-    write_atomically(out / RECIPE, recipe.to_json().encode())
-    with _deterministic(recipe.threads), deferred_interrupt() as interrupted, _bar(progress) as bar:
-        task = bar.add_task("train", total=recipe.epochs * run.steps, completed=run.epoch * run.steps + run.step)
+    with world(device) as among:
+        teacher = None
+        if recipe.teacher.kind != "none":
+            wanted = teacher_recipe(recipe)
+            teacher = train(dataset, wanted, out / TEACHER, resume, progress, device=device, curves=curves).network
+        run = Run(dataset, recipe, among, device, teacher, decide)
+        if resume and path.exists():
+            run.restore(load_checkpoint(path), path)
+        if among.rank == 0:
+            write_atomically(out / RECIPE, recipe.to_toml().encode())
+        with _deterministic(recipe.threads), deferred_interrupt() as interrupted:
+            _loop(run, among, out, progress and among.rank == 0, curves, interrupted, on_epoch)
+    assert run.best is not None
+    return TrainResult(run.result_network(), recipe, tuple(run.metrics), run.seconds, run.best["epoch"])
+
+
+def needs_verifier(recipe: Recipe) -> bool:
+    """Whether ``recipe`` can only be trained with an exact verifier at hand."""
+    return recipe.verifier.share > 0 or recipe.choice.by == "exact"
+
+
+def _loop(
+    run: Run,
+    among: World,
+    out: Path,
+    progress: bool,
+    curves: bool,
+    interrupted: Callable[[], bool],
+    on_epoch: Callable[[Metrics], None] | None,
+) -> None:
+    """Train until the run is finished, saving after every epoch; only the first process writes."""
+    writes = among.rank == 0
+    done = run.epoch * run.steps + run.step
+    with display(progress, out.name, run.recipe.epochs * run.steps, done, run.metrics) as shown:
         while not run.finished:
             while run.step < run.steps:
-                if interrupted():
-                    save_atomically(run.state(), path)
+                if among.any(interrupted()):
+                    if writes:
+                        save_atomically(run.state(), out / CHECKPOINT)
                     raise KeyboardInterrupt
                 run.train_step()
-                bar.advance(task)
+                shown.advance()
             entry = run.end_epoch()
-            save_atomically(run.state(), path)
-            lines = "".join(json.dumps(line) + "\n" for line in run.metrics)
-            write_atomically(out / METRICS, lines.encode())
-            shown = f"epoch {entry['epoch']}: loss {entry['loss']:.3f}, test {entry['test_accuracy']:.2%}"
-            bar.update(task, description=shown)
+            if writes:
+                save_atomically(run.state(), out / CHECKPOINT)
+                lines = "".join(json.dumps(line) + "\n" for line in run.metrics)
+                write_atomically(out / METRICS, lines.encode())
+                if curves:
+                    write_curves(out / CURVES, [entry])
+            shown.epoch(entry)
             if on_epoch is not None:
                 on_epoch(entry)
-    return run.result()

@@ -64,10 +64,10 @@ def test_unknown_architectures_and_recipes_are_refused(call, tmp_path):
     code, _, err = call("train", "--arch", "resnet", "--out", tmp_path / "t")
     assert code == 2
     assert "resnet" in err
-    (tmp_path / "recipe.json").write_text('{"epochs": 0}')
-    code, _, err = call("train", "--recipe", tmp_path / "recipe.json", "--out", tmp_path / "t")
+    (tmp_path / "recipe.toml").write_text("epochs = 0")
+    code, _, err = call("train", "--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "t")
     assert code == 2
     assert "epochs" in err
-    code, _, err = call("train", "--recipe", tmp_path / "absent.json", "--out", tmp_path / "t")
+    code, _, err = call("train", "--recipe", tmp_path / "absent.toml", "--out", tmp_path / "t")
     assert code == 2
-    assert "absent.json" in err
+    assert "absent.toml" in err

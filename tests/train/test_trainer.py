@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,24 @@ import pytest
 import torch
 
 from bnnhw.data import Dataset, load
+from bnnhw.model import IntegerModel
 from bnnhw.model.reference import predict
-from bnnhw.train import Recipe, TrainResult, agreement, lower, score, train
+from bnnhw.train import Decision, Recipe, TrainResult, agreement, lower, score, train
 from bnnhw.train.checkpoint import load_checkpoint
-from bnnhw.train.trainer import CHECKPOINT, METRICS, RECIPE, _Run
+from bnnhw.train.recipe import Adversary, Bounds, Box, Choice, Gradient, Optimizer, Teacher, Verifier, Weights
+from bnnhw.train.run import Run
+from bnnhw.train.trainer import CHECKPOINT, METRICS, RECIPE
 
 RECIPE_4 = Recipe(
     quantizer=(4, 9),
     epochs=4,
     batch=32,
-    epsilon=0.1,
-    epsilon_ramp=2,
-    steps=2,
-    steps_ramp=2,
-    mask_decay=1e-5,
-    bound_decay=1e-4,
     width=0.5,
-    choose_epochs=2,
     seed=7,
+    adversary=Adversary(epsilon=0.1, ramp=2, steps=2, steps_ramp=2),
+    weights=Weights(decay=1e-5, decay_ramp=2),
+    bounds=Bounds(decay=1e-4),
+    choice=Choice(epochs=2),
 )
 
 
@@ -84,18 +85,127 @@ def test_four_epochs_equal_two_then_two_after_a_kill(
     assert result.chosen_epoch == whole.chosen_epoch
 
 
+def decide(
+    model: IntegerModel, images: Any, labels: Any, radius: int, conflicts: int, seconds: float | None = None
+) -> list[Decision]:
+    """No verifier, but as deterministic as one: the darkest image of the ball, where that is misclassified."""
+    darkest = np.maximum(images.astype(np.int64) - radius, 0)
+    wrong = predict(model, darkest) != labels
+    return [Decision(not lost, image if lost else None) for lost, image in zip(wrong, darkest, strict=True)]
+
+
+EVERYTHING = {
+    "all that goes with BinMask": replace(
+        RECIPE_4,
+        quantizer="histogram",
+        levels=2,
+        gradient=Gradient(adaptive=True, adaptive_from=1, adaptive_batches=2),
+        bounds=Bounds(decay=1e-4, side="smaller"),
+        box=Box(weight=0.3, slack_weight=0.1, margin_weight=0.1, from_epoch=1),
+        teacher=Teacher(kind="labels", epochs=2),
+        verifier=Verifier(share=0.5, every=2, from_epoch=1),
+        choice=Choice(epochs=2, by="exact", images=40),
+        adversary=replace(RECIPE_4.adversary, loss="cw"),
+    ),
+    "ternary weights, calibrated": replace(
+        RECIPE_4,
+        weights=Weights(kind="ternary", density=0.5, decay=1e-4),
+        teacher=Teacher(kind="calibration", epochs=2),
+        gradient=Gradient(shape="hardtanh"),
+        optimizer=Optimizer(schedule="halving", halve_every=1),
+    ),
+    "Bop": replace(
+        RECIPE_4,
+        weights=Weights(kind="binary", density=0.5),
+        optimizer=Optimizer(kind="bop", gamma=0.1, gamma_end=0.01, threshold=1e-3, threshold_end=1e-4),
+    ),
+    "second-order Bop": replace(
+        RECIPE_4,
+        weights=Weights(kind="binary", density=0.5),
+        optimizer=Optimizer(kind="second-order-bop", gamma=0.1, gamma_end=0.01, threshold=0.3, threshold_end=0.4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_method_resumes_bit_for_bit_in_the_middle_of_an_epoch(
+    name: str, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, step = EVERYTHING[name], Run.train_step
+    whole = train(digits, recipe, tmp_path / "whole", progress=False, decide=decide)
+
+    def press(run: Run) -> None:
+        step(run)
+        if (run.recipe, run.epoch, run.step) == (recipe, 2, 3):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Run, "train_step", press)
+    with pytest.raises(KeyboardInterrupt):
+        train(digits, recipe, tmp_path / "cut", progress=False, decide=decide)
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "cut" / CHECKPOINT)["step"] == 3
+    train(digits, recipe, tmp_path / "cut", progress=False, decide=decide)
+    one, other = (load_checkpoint(tmp_path / folder / CHECKPOINT) for folder in ("whole", "cut"))
+    assert same(one, other)
+    model = lower(whole.network)
+    assert agreement(whole.network, model, digits.test_images[:100]).mismatches == 0
+    if recipe.verifier.share:
+        assert whole.metrics[-1]["counterexamples"] > 0
+        assert whole.metrics[0]["counterexamples"] == 0
+        assert "choice_exact" in whole.metrics[-1]
+
+
+def test_images_held_out_for_the_choice_are_not_trained_on(digits: Dataset) -> None:
+    run = Run(digits, replace(RECIPE_4, choice=Choice(by="exact", images=40)), decide=decide)
+    assert len(run.labels) == len(run.images) == 160
+    assert sorted(run.order.tolist()) == list(range(160))
+    with pytest.raises(ValueError, match=r"choice\.images"):
+        Run(digits, replace(RECIPE_4, choice=Choice(by="exact", images=200)), decide=decide)
+
+
+def test_bop_flips_bits_and_adam_moves_the_rest(digits: Dataset) -> None:
+    run = Run(digits, EVERYTHING["Bop"])
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    for _ in range(4):
+        run.train_step()
+    after = run.network.state_dict()
+    flipped = 0
+    for name, value in before.items():
+        if name.endswith("latent"):
+            assert set(after[name].unique().tolist()) == {-1.0, 1.0}
+            flipped += int((after[name] != value).sum())
+        if name.endswith("norm.shift"):
+            assert not torch.equal(after[name], value)
+        if name.endswith("present"):
+            assert torch.equal(after[name], value)
+    assert flipped > 0
+
+
+def test_compiled_training_makes_a_network_that_is_lowered_exactly(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The default back end compiles C++ for a minute; this one traces the same graph.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    recipe = replace(RECIPE_4, epochs=1, compile=True)
+    compiled = train(digits, recipe, tmp_path, progress=False)
+    report = agreement(compiled.network, lower(compiled.network), digits.test_images)
+    assert (report.images, report.mismatches) == (len(digits.test_images), 0)
+    plain = train(digits, replace(recipe, compile=False), tmp_path / "plain", progress=False)
+    assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.02)
+
+
 def test_ctrl_c_in_the_middle_of_an_epoch_loses_and_changes_nothing(
     digits: Dataset, tmp_path: Path, uninterrupted: tuple[TrainResult, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = _Run.train_step
+    step = Run.train_step
 
-    def press(run: _Run) -> None:
+    def press(run: Run) -> None:
         step(run)
         if (run.epoch, run.step) == (2, 3):
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(_Run, "train_step", press)
+    monkeypatch.setattr(Run, "train_step", press)
     with pytest.raises(KeyboardInterrupt):
         train(digits, RECIPE_4, tmp_path, progress=False)
     monkeypatch.undo()
@@ -111,7 +221,7 @@ def test_a_finished_run_is_returned_without_training(
 ) -> None:
     recipe = replace(RECIPE_4, epochs=1)
     first = train(digits, recipe, tmp_path, progress=False)
-    monkeypatch.delattr(_Run, "train_step")
+    monkeypatch.delattr(Run, "train_step")
     again = train(digits, recipe, tmp_path, progress=False)
     assert same(dict(first.network.state_dict()), dict(again.network.state_dict()))
     assert again.seconds == first.seconds > 0
@@ -123,7 +233,7 @@ def test_what_belongs_to_another_run_is_refused(digits: Dataset, tmp_path: Path)
     train(digits, recipe, tmp_path, progress=False)
     with pytest.raises(ValueError, match="another recipe"):
         train(digits, replace(recipe, seed=8), tmp_path, progress=False)
-    assert Recipe.from_json((tmp_path / RECIPE).read_text()) == recipe
+    assert Recipe.from_toml((tmp_path / RECIPE).read_text()) == recipe
     other = replace(digits, test_images=digits.test_images[:10], test_labels=digits.test_labels[:10])
     with pytest.raises(ValueError, match="other data"):
         train(other, recipe, tmp_path, progress=False)
@@ -168,14 +278,25 @@ def test_metrics_and_recipe_are_written(digits: Dataset, tmp_path: Path) -> None
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert [line["steps"] for line in lines] == [1, 1, 2, 2]
     assert lines[-1]["radius"] == 1
-    assert all(name in lines[-1] for name in ("loss", "test_accuracy", "density", "mean_bounds", "choice_attacked"))
+    assert all(
+        name in lines[-1]
+        for name in ("loss", "test_accuracy", "density", "mean_bounds", "max_bounds", "choice_attacked")
+    )
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("arch", ["conv-small", "mnist-mlp"])
 def test_digits_are_learnt_in_a_few_epochs_and_lowered_exactly(arch: str, tmp_path: Path) -> None:
     digits = load("digits")
-    recipe = Recipe(arch=arch, quantizer=(4, 9), epochs=5, batch=32, lr=3e-3, steps=1, epsilon=0.07, width=0.5)
+    recipe = Recipe(
+        arch=arch,
+        quantizer=(4, 9),
+        epochs=5,
+        batch=32,
+        width=0.5,
+        optimizer=Optimizer(lr=3e-3),
+        adversary=Adversary(epsilon=0.07, steps=1),
+    )
     result = train(digits, recipe, tmp_path, progress=False)
     model = lower(result.network)
     report = agreement(result.network, model, digits.test_images)
