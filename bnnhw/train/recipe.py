@@ -17,6 +17,8 @@ from bnnhw.nn.architectures import ARCHITECTURES
 from bnnhw.train.section import Section, choice, flag, number, whole
 
 HISTOGRAM = "histogram"
+OWN = "own"
+"""The ``arch`` of a network that the caller of ``train`` makes."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ class Choice(Section):
 class Recipe(Section):
     """How to train.
 
-    arch, width: as ``bnnhw.nn.build``. quantizer: a step of [0, 1] pixels, a tuple of integer thresholds, or
+    arch, width: as ``bnnhw.nn.build``; an ``arch`` of "own" is a network that the caller makes, of which width,
+    quantizer and weights.density say nothing. quantizer: a step of [0, 1] pixels, a tuple of integer thresholds, or
     "histogram", which chooses ``levels`` thresholds from the training images for epsilon (``bnnhw.train.thresholds``).
     threads: torch's threads while training; sums round differently with another number of them, so it is part of what
     decides the result, and one thread loses least on a busy machine. compile: run the training step's network through
@@ -240,7 +243,7 @@ class Recipe(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.arch not in ARCHITECTURES:
+        if self.arch not in (*ARCHITECTURES, OWN):
             raise ValueError(f"recipe: unknown architecture {self.arch!r}: choose one of {', '.join(ARCHITECTURES)}")
         if isinstance(self.quantizer, tuple):
             fits = bool(self.quantizer) and all(type(t) is int for t in self.quantizer)
@@ -260,6 +263,8 @@ class Recipe(Section):
             )
         if self.weights.kind == "ternary" and self.weights.density == 1:
             raise ValueError("recipe: weights.density of ternary weights must lie in (0, 1), such as 0.617")
+        if self.arch == OWN and self.teacher.kind != "none":
+            raise ValueError("recipe: a teacher has an architecture by name: train one for an own network yourself")
         if self.weights.kind == "real" and (self.box.used or self.bounds.decay or self.verifier.share):
             raise ValueError("recipe: real weights have no boxes, bounds or verifier: they only make a teacher")
 

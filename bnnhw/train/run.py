@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from bnnhw.train.gradient_scale import search_gradient_scale
 from bnnhw.train.lower import lower
 from bnnhw.train.objective import Batch, objective
 from bnnhw.train.parallel import World
-from bnnhw.train.recipe import HISTOGRAM, Recipe
+from bnnhw.train.recipe import HISTOGRAM, OWN, Recipe
 from bnnhw.train.score import score
 from bnnhw.train.thresholds import choose_thresholds
 
@@ -42,12 +43,15 @@ QUICK_IMAGES = 2000
 """Training images for statistics, and test images for the accuracy, that are shown after each epoch."""
 
 Metrics = dict[str, Any]
+Make = Callable[[], Network]
+"""Makes a fresh network, drawn from torch's global random generator."""
 
 
 class Run:
     """Everything between two batches of a training run.
 
-    teacher: the network to learn from, if the recipe asks for one; decide: the verifier, if it asks for that.
+    teacher: the network to learn from, if the recipe asks for one; decide: the verifier, if it asks for that; make:
+    the network itself, for a recipe of arch "own".
     """
 
     def __init__(
@@ -58,9 +62,10 @@ class Run:
         device: str = "cpu",
         teacher: Network | None = None,
         decide: Decide | None = None,
+        make: Make | None = None,
     ) -> None:
-        self.dataset, self.recipe, self.world, self.decide = dataset, recipe, world, decide
-        self.network = initial_network(dataset, recipe).to(device).train()
+        self.dataset, self.recipe, self.world, self.decide, self.make = dataset, recipe, world, decide, make
+        self.network = initial_network(dataset, recipe, make).to(device).train()
         self.teacher = None if teacher is None else teacher.to(device).eval()
         self.device = device
         self.optimizers = _optimizers(self.network, recipe)
@@ -127,7 +132,10 @@ class Run:
             raise ValueError(f"{path} holds a run of another recipe: {advice}")
         if state["dataset"] != self.dataset.digest():
             raise ValueError(f"{path} holds a run on other data: {advice}")
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError:
+            raise ValueError(f"{path} holds a run of another network: {advice}") from None
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.generator.set_state(state["generator"])
@@ -278,7 +286,7 @@ class Run:
     def result_network(self) -> Network:
         """The chosen network as a fresh one on the CPU, in eval mode; only of a finished run."""
         assert self.best is not None
-        network = initial_network(self.dataset, self.recipe)
+        network = initial_network(self.dataset, self.recipe, self.make)
         network.load_state_dict(self.best["network"])
         return network.eval()
 
@@ -287,9 +295,21 @@ def _radius(dataset: Dataset, recipe: Recipe) -> int:
     return training_radius(recipe.adversary.epsilon, dataset.pixel_min, dataset.pixel_max)
 
 
-def initial_network(dataset: Dataset, recipe: Recipe) -> Network:
+def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) -> Network:
     """The network that training begins with, drawn from the recipe's seed alone."""
+    if (make is not None) != (recipe.arch == OWN):
+        raise ValueError(f"a recipe of arch {OWN!r}, and only such a one, needs a function that makes the network")
     pixel_range = (dataset.pixel_min, dataset.pixel_max)
+    if make is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            network = make()
+            fits = (network.shape, network.quantizer.pixel_min, network.quantizer.pixel_max, network.classes)
+            if fits != (dataset.shape, *pixel_range, dataset.classes):
+                raise ValueError("the network's image shape, pixel range or number of classes is not the data set's")
+            use_weights(network, recipe.weights.kind, recipe.weights.density)
+        set_gradient(network, recipe.gradient.scale, recipe.gradient.shape == "hardtanh")
+        return network
     quantizer: float | str | tuple[int, ...] = recipe.quantizer
     if quantizer == HISTOGRAM:
         quantizer = choose_thresholds(dataset.train_images, pixel_range, _radius(dataset, recipe), recipe.levels)

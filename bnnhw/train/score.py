@@ -34,11 +34,12 @@ def score(
     was_training = network.training
     network.eval()
     generator = torch.Generator().manual_seed(seed)
+    device = network.quantizer.thresholds.device
     clean = attacked = 0
     try:
         for start in range(0, len(images), batch):
-            pixels = torch.from_numpy(images[start : start + batch].astype(np.float32))
-            truth = torch.from_numpy(labels[start : start + batch].copy())
+            pixels = torch.from_numpy(images[start : start + batch].astype(np.float32)).to(device)
+            truth = torch.from_numpy(labels[start : start + batch].copy()).to(device)
             with torch.no_grad():
                 right = network(pixels).argmax(dim=1) == truth
             clean += int(right.sum())

@@ -26,7 +26,7 @@ from bnnhw.train.interrupt import deferred_interrupt
 from bnnhw.train.logs import write_curves
 from bnnhw.train.parallel import World, world
 from bnnhw.train.recipe import Recipe
-from bnnhw.train.run import Metrics, Run
+from bnnhw.train.run import Make, Metrics, Run
 
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
@@ -73,6 +73,7 @@ def train(
     decide: Decide | None = None,
     device: str = "cpu",
     curves: bool = False,
+    network: Make | None = None,
 ) -> TrainResult:
     """Train ``recipe`` on ``dataset``; everything it writes lies in ``out_dir``.
 
@@ -81,7 +82,8 @@ def train(
     ``resume``, a checkpoint found there is continued bit for bit, and a finished run is returned as it is; without, it
     is overwritten. Ctrl-C saves the run where it is and raises KeyboardInterrupt. on_epoch: gets each epoch's metrics
     after they are saved. progress: show a bar and a table. decide: the verifier, for recipes that use one. device:
-    "cpu" or "cuda". curves: write TensorBoard's files to the folder ``curves``.
+    "cpu" or "cuda". curves: write TensorBoard's files to the folder ``curves``. network: makes the fresh network, for a
+    recipe of arch "own".
 
     Raises ValueError when the checkpoint is damaged or belongs to another recipe or other data, when the data set does
     not fit the architecture, or when the recipe needs a verifier and there is none.
@@ -96,15 +98,29 @@ def train(
         if recipe.teacher.kind != "none":
             wanted = teacher_recipe(recipe)
             teacher = train(dataset, wanted, out / TEACHER, resume, progress, device=device, curves=curves).network
-        run = Run(dataset, recipe, among, device, teacher, decide)
+        run = Run(dataset, recipe, among, device, teacher, decide, network)
         if resume and path.exists():
             run.restore(load_checkpoint(path), path)
         if among.rank == 0:
             write_atomically(out / RECIPE, recipe.to_toml().encode())
         with _deterministic(recipe.threads), deferred_interrupt() as interrupted:
             _loop(run, among, out, progress and among.rank == 0, curves, interrupted, on_epoch)
+    return _result(run)
+
+
+def finished(dataset: Dataset, path: Path) -> TrainResult:
+    """The result of the finished run whose checkpoint is ``path``; ValueError where there is none, or of other data."""
+    state = load_checkpoint(path)
+    run = Run(dataset, Recipe.from_toml(state["recipe"]))
+    run.restore(state, path)
+    if not run.finished:
+        raise ValueError(f"{path} holds a run that is not finished: run the same training again to continue it")
+    return _result(run)
+
+
+def _result(run: Run) -> TrainResult:
     assert run.best is not None
-    return TrainResult(run.result_network(), recipe, tuple(run.metrics), run.seconds, run.best["epoch"])
+    return TrainResult(run.result_network(), run.recipe, tuple(run.metrics), run.seconds, run.best["epoch"])
 
 
 def needs_verifier(recipe: Recipe) -> bool:

@@ -1,6 +1,7 @@
-"""The benchmark's modules are scripts beside each other, not a package: their folder goes on the path."""
+"""The benchmarks' modules are scripts beside each other, not packages: their folders go on the path."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "verify"))
+for room in ("verify", "train"):
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / room))

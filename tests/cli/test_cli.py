@@ -71,3 +71,25 @@ def test_unknown_architectures_and_recipes_are_refused(call, tmp_path):
     code, _, err = call("train", "--recipe", tmp_path / "absent.toml", "--out", tmp_path / "t")
     assert code == 2
     assert "absent.toml" in err
+
+
+def test_recipes_are_listed_and_trained_by_name_or_file(call, tmp_path):
+    code, out, _ = call("train", "--recipe", "list")
+    assert code == 0
+    assert "eev/mnist-l-adv0.3-cbd3-vrf" in out.split()
+    small = 'arch = "mnist-mlp"\nwidth = 0.05\nquantizer = [4, 9]\nepochs = 1\nadversary.steps = 1\n'
+    (tmp_path / "mine.toml").write_text(small + 'choice = {by = "exact", images = 20}\n')
+    code, out, err = call("train", "--recipe", tmp_path / "mine.toml", "--out", tmp_path / "t", "--curves", "--json")
+    assert code == 0, err
+    assert json.loads(out)["torch_mismatches"] == 0
+    metrics = json.loads((tmp_path / "t" / "metrics.jsonl").read_text())
+    assert 0 <= metrics["choice_exact"] <= metrics["choice_clean"]
+    assert any((tmp_path / "t" / "curves").iterdir())
+    (tmp_path / "real.toml").write_text(small + 'weights.kind = "real"\n')
+    code, _, err = call("train", "--recipe", tmp_path / "real.toml", "--out", tmp_path / "r")
+    assert code == 0
+    assert "without an integer model" in err
+    assert not (tmp_path / "r" / "model.bnn").exists()
+    code, _, err = call("train", "--recipe", "eev/mnist-xl", "--out", tmp_path / "x")
+    assert code == 2
+    assert "eev/mnist-mlp" in err

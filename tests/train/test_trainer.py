@@ -17,11 +17,12 @@ import torch
 from bnnhw.data import Dataset, load
 from bnnhw.model import IntegerModel
 from bnnhw.model.reference import predict
+from bnnhw.nn import Network, build
 from bnnhw.train import Decision, Recipe, TrainResult, agreement, lower, score, train
-from bnnhw.train.checkpoint import load_checkpoint
+from bnnhw.train.checkpoint import load_checkpoint, save_atomically
 from bnnhw.train.recipe import Adversary, Bounds, Box, Choice, Gradient, Optimizer, Teacher, Verifier, Weights
 from bnnhw.train.run import Run
-from bnnhw.train.trainer import CHECKPOINT, METRICS, RECIPE
+from bnnhw.train.trainer import CHECKPOINT, METRICS, RECIPE, finished
 
 RECIPE_4 = Recipe(
     quantizer=(4, 9),
@@ -192,6 +193,35 @@ def test_compiled_training_makes_a_network_that_is_lowered_exactly(
     assert (report.images, report.mismatches) == (len(digits.test_images), 0)
     plain = train(digits, replace(recipe, compile=False), tmp_path / "plain", progress=False)
     assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.02)
+
+
+def test_a_network_of_ones_own_is_trained_as_one_by_name(digits: Dataset, tmp_path: Path) -> None:
+    by_name = train(digits, RECIPE_4, tmp_path / "named", progress=False).network
+
+    def make() -> Network:
+        return build("conv-small", (1, 8, 8), (0, 16), 10, quantizer=(4, 9), width=0.5)
+
+    recipe = replace(RECIPE_4, arch="own")
+    own = train(digits, recipe, tmp_path / "own", progress=False, network=make).network
+    assert same(dict(own.state_dict()), dict(by_name.state_dict()))
+    for wrong, network in ((recipe, None), (RECIPE_4, make)):
+        with pytest.raises(ValueError, match="needs a function"):
+            train(digits, wrong, tmp_path / "x", progress=False, network=network)
+    with pytest.raises(ValueError, match="pixel range"):
+        train(replace(digits, pixel_max=17), recipe, tmp_path / "y", progress=False, network=make)
+    with pytest.raises(ValueError, match="teacher"):
+        replace(recipe, teacher=Teacher(kind="labels"))
+
+
+def test_a_finished_run_is_found_by_its_checkpoint_alone(digits: Dataset, tmp_path: Path) -> None:
+    first = train(digits, replace(RECIPE_4, epochs=2), tmp_path, progress=False)
+    found = finished(digits, tmp_path / CHECKPOINT)
+    assert found.recipe == first.recipe
+    assert same(dict(found.network.state_dict()), dict(first.network.state_dict()))
+    state = load_checkpoint(tmp_path / CHECKPOINT)
+    save_atomically({**state, "epoch": 1}, tmp_path / CHECKPOINT)
+    with pytest.raises(ValueError, match="not finished"):
+        finished(digits, tmp_path / CHECKPOINT)
 
 
 def test_ctrl_c_in_the_middle_of_an_epoch_loses_and_changes_nothing(
