@@ -56,27 +56,32 @@ def pgd(
     steps: int,
     generator: torch.Generator | None = None,
     loss: str = "xent",
+    start: Tensor | None = None,
 ) -> Tensor:
     """Adversarial pixels: float32[N, C, H, W], for each image the iterate with the highest loss.
 
-    A single step is not compared with its start, which saves a third of its time.
+    A single step from a random start is not compared with it, which saves a third of its time.
 
     pixels: float32[N, C, H, W] of integer pixels. labels: int64[N]. radius: pixel units. steps: signed-gradient steps
-    from a random start in the ball. loss: as ``attack_loss``. The network is used in the mode it is in, inside
-    ``network.frozen()``: in training mode with the batch's statistics, in eval mode with its own.
+    from ``start``, or else from a random image of the ball. loss: as ``attack_loss``. The network is used in the mode
+    it is in, inside ``network.frozen()``: in training mode with the batch's statistics, in eval mode with its own.
     """
     if radius <= 0 or steps <= 0:
         return pixels
     low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
     high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
-    # Drawn on the CPU, so that every device starts from the same images.
-    noise = torch.rand(pixels.shape, generator=generator).to(pixels.device)
-    current = torch.lerp(low, high, noise)
+    if start is None:
+        # Drawn on the CPU, so that every device starts from the same images.
+        start = torch.lerp(low, high, torch.rand(pixels.shape, generator=generator).to(pixels.device))
+        compared = steps > 1
+    else:
+        compared = True
+    current = start.clone()
     step = step_size(radius, steps)
     best = current
     best_loss: Tensor | None = None
     with network.frozen():
-        for number in range(steps + (steps > 1)):
+        for number in range(steps + compared):
             last = number == steps
             current.requires_grad_(not last)
             with torch.set_grad_enabled(not last):
@@ -92,4 +97,4 @@ def pgd(
                 break
             (gradient,) = torch.autograd.grad(losses.sum(), current)
             current = torch.clamp(current.detach().add(gradient.sign(), alpha=step), low, high)
-    return best if steps > 1 else current
+    return best if compared else current

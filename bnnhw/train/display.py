@@ -50,9 +50,10 @@ class Display:
         """An epoch is done."""
         self._rows = [*self._rows, row(entry)][-ROWS:]
         if self._live is not None:
-            self._live.update(self._shown())
+            self._live.update(self.render())
 
-    def _shown(self) -> Group:
+    def render(self) -> Group:
+        """The bar, and the table once there is a row."""
         table = Table(*COLUMNS)
         for cells in self._rows:
             table.add_row(*cells)
@@ -72,5 +73,5 @@ def display(shown: bool, what: str, total: int, completed: int, past: list[Metri
         return
     with Live(progress, console=Console(stderr=True), refresh_per_second=4) as live:
         made = Display(progress, task, live, rows)
-        live.update(made._shown())
+        live.update(made.render())
         yield made

@@ -181,7 +181,8 @@ class Verifier(Section):
 
     share: up to this share of each batch is searched for; 0 switches it off. from_epoch: the first epoch that does.
     every: one batch in so many. conflicts: per query, the same on every machine. seconds: per batch; 0 sets no limit,
-    and any other value makes the run depend on the machine's speed.
+    and any other value makes the run depend on the machine's speed. restart: climb once more by gradients, from the
+    counterexamples on.
     """
 
     share: float = number(0.0, most=1)
@@ -189,6 +190,7 @@ class Verifier(Section):
     every: int = whole(1, least=1)
     conflicts: int = whole(1000, least=1)
     seconds: float = number(0.0)
+    restart: bool = flag(False)
 
 
 @dataclass(frozen=True)

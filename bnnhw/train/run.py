@@ -194,9 +194,8 @@ class Run:
         if self.teacher is not None:
             with torch.no_grad():
                 taught = self.teacher(clean).float()
-        attacked = pgd(
-            self.network, clean, labels, radius, adversary.steps_at(self.epoch), self.generator, adversary.loss
-        )
+        steps = adversary.steps_at(self.epoch)
+        attacked = pgd(self.network, clean, labels, radius, steps, self.generator, adversary.loss)
         loop = recipe.verifier
         if loop.share and self.epoch >= loop.from_epoch and self.step % loop.every == 0:
             assert self.decide is not None
@@ -205,6 +204,8 @@ class Run:
                 self.network, clean, attacked, labels, radius, self.decide, most, loop.conflicts, seconds
             )
             self.sums[3] += found
+            if loop.restart and found:
+                attacked = pgd(self.network, clean, labels, radius, steps, None, adversary.loss, attacked)
         return Batch(clean, attacked, labels, taught, radius, self.epoch, progress)
 
     def _adapt_gradient(self) -> None:

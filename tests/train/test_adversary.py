@@ -64,6 +64,17 @@ def test_more_steps_find_a_higher_loss_and_the_same_seed_the_same_pixels() -> No
     assert losses[0] < losses[1] < losses[2]
 
 
+def test_a_climb_from_a_given_image_never_falls_below_it() -> None:
+    network, pixels, labels = example()
+    for steps in (1, 4):
+        start = pgd(network, pixels, labels, 2, 3, torch.Generator().manual_seed(3))
+        found = pgd(network, pixels, labels, 2, steps, start=start)
+        before, after = (F.cross_entropy(network(x), labels, reduction="none") for x in (start, found))
+        assert bool((after >= before).all())
+        assert bool((after > before).any())
+        assert (found - pixels).abs().max() <= 2
+
+
 def test_no_radius_or_no_steps_is_no_attack() -> None:
     network, pixels, labels = example()
     assert torch.equal(pgd(network, pixels, labels, 0, 5), pixels)

@@ -44,7 +44,7 @@ def test_the_display_shows_the_last_epochs() -> None:
         shown.advance()
         shown.epoch(entry(15))
         console = Console(file=io.StringIO(), width=120)
-        console.print(shown._shown())
+        console.print(shown.render())
     text = console.file.getvalue()
     assert "sparsity per layer" in text
     assert " 15 " in text

@@ -104,7 +104,7 @@ EVERYTHING = {
         bounds=Bounds(decay=1e-4, side="smaller"),
         box=Box(weight=0.3, slack_weight=0.1, margin_weight=0.1, from_epoch=1),
         teacher=Teacher(kind="labels", epochs=2),
-        verifier=Verifier(share=0.5, every=2, from_epoch=1),
+        verifier=Verifier(share=0.5, every=2, from_epoch=1, restart=True),
         choice=Choice(epochs=2, by="exact", images=40),
         adversary=replace(RECIPE_4.adversary, loss="cw"),
     ),
