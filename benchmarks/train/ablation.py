@@ -45,8 +45,8 @@ def recipes(epochs: int, threads: int) -> dict[str, Recipe]:
         choice=Choice(epochs=max(1, epochs // 5), images=1000),
     )
     bits = Weights(kind="binary", density=0.3)
-    bop = Optimizer(lr=2e-3, kind="bop", gamma=1e-2, gamma_end=1e-3, threshold=1e-5, threshold_end=1e-5)
-    second = replace(bop, kind="second-order-bop", threshold=0.3, threshold_end=0.3)
+    bop = Optimizer(lr=2e-3, kind="bop", gamma=1e-3, gamma_end=1e-3)
+    second = Optimizer(lr=2e-3, kind="second-order-bop", gamma=1e-2, gamma_end=1e-3, threshold=0.05, threshold_end=0.05)
     boxes = Box(weight=0.7, from_epoch=epochs // 3, free=0.2, free_end=0.4)
     off = replace(boxes, weight=0.0)
     return {

@@ -54,8 +54,8 @@ class Optimizer(Section):
     halve_every: int = whole(150, least=1)
     gamma: float = number(1e-3, above=0, most=1)
     gamma_end: float = number(1e-4, above=0, most=1)
-    threshold: float = number(1e-6, above=0)
-    threshold_end: float = number(1e-6, above=0)
+    threshold: float = number(1e-7, above=0)
+    threshold_end: float = number(1e-7, above=0)
     sigma: float = number(1e-3, above=0, most=1)
     unbiased: bool = flag(True)
 

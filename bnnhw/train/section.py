@@ -68,7 +68,7 @@ class Section:
     def from_values(cls, values: Any) -> Any:
         """The section that a TOML table describes; what it leaves out keeps its default."""
         if not isinstance(values, dict):
-            raise ValueError(f"recipe: {cls._title().rstrip('.') or 'it'} must be a table, not {values!r}")
+            raise ValueError(f"recipe: {cls._title().rstrip('.')} must be a table, not {values!r}")
         known = {entry.name: entry for entry in fields(cls)}
         unknown = sorted(set(values) - set(known))
         if unknown:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from bnnhw.kernels.gpu.packed_layer import filters_of, packed_layer, packed_sums
 from bnnhw.kernels.gpu.ternary_filters import ternary_filters
-from bnnhw.nn import build
+from bnnhw.nn import build, set_gradient
 from bnnhw.nn.packed import packed_logits
 
 
@@ -138,3 +138,6 @@ def test_what_cannot_be_packed_is_refused():
     made = network("conv-small", (100,), 0.25, 1.0)
     with pytest.raises(ValueError, match="for training"):
         packed_logits(made.eval(), torch.zeros(1, 1, 12, 12))
+    set_gradient(made, 1.0, hard=True)
+    with pytest.raises(ValueError, match="gradient"):
+        packed_logits(made.train(), torch.zeros(2, 1, 12, 12))
