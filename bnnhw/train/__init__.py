@@ -1,4 +1,10 @@
-"""Training, calibration and exact lowering: a data set and a recipe into a Network, a Network into an IntegerModel."""
+"""Training, calibration and exact lowering: a data set and a recipe into a Network, a Network into an IntegerModel.
+
+`recipe` says what can be chosen, `trainer` runs it, `run` holds what one batch and one epoch do, and `objective` what
+the loss is made of. Each method is a module of its own, which opens with its formula's source: `adversary`,
+`gradient_scale`, `bounds`, `bop`, `intervals`, `thresholds`, `distill`, `counterexamples`. `calibrate` and `lower` end
+in the exact integer model, `agreement` counts that it is that.
+"""
 
 from bnnhw.train.adversary import pgd
 from bnnhw.train.agreement import Agreement, agreement

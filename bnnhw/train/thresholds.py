@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-LEAST_SHARE = 0.02
+LEAST_SHARE = 0.03
 """Each level keeps at least this share of the pixels."""
 
 

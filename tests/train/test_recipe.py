@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_every_shipped_recipe_loads_and_builds(name: str) -> None:
     network = build(recipe.arch, shape, (0, 255), 10, quantizer=(128,) if quantizer == "histogram" else quantizer)
     assert network(torch.zeros(2, *shape)).shape == (2, 10)
     assert Recipe.from_toml(recipe.to_toml()) == recipe
+
+
+def test_the_documented_recipe_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    recipe = Recipe.from_toml(text)
+    assert (recipe.choice.by, recipe.box.weight) == ("exact", 0.7)
+    named = re.findall(r"--recipe (eev/\S+)", page)
+    assert named
+    assert set(named) <= set(recipe_names())
 
 
 def test_names_are_there_for_every_row() -> None:
