@@ -71,13 +71,13 @@ def test_the_teacher_is_a_real_network_of_the_same_shape_beside_the_checkpoint(d
 
 
 def test_calibration_uses_labels_only_through_its_teacher(digits: Dataset, tmp_path: Path) -> None:
-    """Once the teacher exists, other labels change nothing."""
-    train(digits, RECIPE, tmp_path, progress=False)
+    """Once the teacher exists, other labels change nothing, the attack included."""
+    recipe = replace(RECIPE, adversary=replace(RECIPE.adversary, ramp=0))
     wrong = replace(digits, train_labels=np.zeros_like(digits.train_labels))
-    teacher = train(digits, teacher_recipe(RECIPE), tmp_path / "teacher", progress=False).network
+    teacher = train(digits, teacher_recipe(recipe), tmp_path, progress=False).network
     states = []
     for data in (digits, wrong):
-        run = Run(data, RECIPE, teacher=teacher)
+        run = Run(data, recipe, teacher=teacher)
         for _ in range(3):
             run.train_step()
         states.append(run.network.state_dict())
