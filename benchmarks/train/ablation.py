@@ -40,11 +40,11 @@ def recipes(epochs: int, threads: int) -> dict[str, Recipe]:
         epochs=epochs,
         threads=threads,
         optimizer=Optimizer(lr=2e-3),
-        weights=Weights(decay=1e-5, decay_ramp=epochs / 3),
+        weights=Weights(density=0.2, decay=3e-5, decay_ramp=epochs / 3),
         adversary=Adversary(epsilon=EPSILON, ramp=epochs / 3, steps=2, steps_ramp=epochs / 3),
         choice=Choice(epochs=max(1, epochs // 5), images=1000),
     )
-    bits = Weights(kind="binary", density=0.3)
+    bits = Weights(kind="binary", density=0.2)
     bop = Optimizer(lr=2e-3, kind="bop", gamma=1e-3, gamma_end=1e-3)
     second = Optimizer(lr=2e-3, kind="second-order-bop", gamma=1e-2, gamma_end=1e-3, threshold=0.05, threshold_end=0.05)
     boxes = Box(weight=0.7, from_epoch=epochs // 3, free=0.2, free_end=0.4)
@@ -53,8 +53,8 @@ def recipes(epochs: int, threads: int) -> dict[str, Recipe]:
         "baseline": base,
         "EEV's quantizer (step 0.61)": replace(base, quantizer=0.61),
         "threshold from the histogram": replace(base, quantizer="histogram"),
-        "ternary weights": replace(base, weights=replace(base.weights, kind="ternary", density=0.617)),
-        "sparse start (density 0.1)": replace(base, weights=replace(base.weights, density=0.1)),
+        "ternary weights": replace(base, weights=replace(base.weights, kind="ternary")),
+        "dense start": replace(base, weights=replace(base.weights, density=1.0)),
         "cardinality bound decay": replace(base, bounds=Bounds(decay=5e-4)),
         "cardinality bound decay, smaller side": replace(base, bounds=Bounds(decay=5e-4, side="smaller")),
         "hard gradient window": replace(base, gradient=Gradient(shape="hardtanh")),

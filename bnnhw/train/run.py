@@ -308,6 +308,8 @@ def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) 
             fits = (network.shape, network.quantizer.pixel_min, network.quantizer.pixel_max, network.classes)
             if fits != (dataset.shape, *pixel_range, dataset.classes):
                 raise ValueError("the network's image shape, pixel range or number of classes is not the data set's")
+            if not network.layers:
+                _check_foreign(recipe)
             use_weights(network, recipe.weights.kind, recipe.weights.density)
         set_gradient(network, recipe.gradient.scale, recipe.gradient.shape == "hardtanh")
         return network
@@ -331,6 +333,17 @@ def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) 
     return network
 
 
+def _check_foreign(recipe: Recipe) -> None:
+    """ValueError where ``recipe`` asks for what only this project's own layers can do."""
+    weights, bounds, gradient = recipe.weights, recipe.bounds, recipe.gradient
+    asked = weights.kind != "binmask" or weights.decay or bounds.decay or recipe.box.used or gradient.adaptive
+    if asked or recipe.verifier.share or recipe.choice.by == "exact":
+        raise ValueError(
+            "other weights, mask decay, bound decay, boxes, adaptive gradients and the verifier act on bnnhw's own "
+            "layers: switch them off for another module"
+        )
+
+
 def _optimizers(network: Network, recipe: Recipe) -> list[Optimizer]:
     """Adam, and for bits Bop; Adam comes first."""
     wanted = recipe.optimizer
@@ -348,4 +361,4 @@ def _optimizers(network: Network, recipe: Recipe) -> list[Optimizer]:
 
 def is_real(network: Network) -> bool:
     """Whether ``network`` is a real-valued teacher."""
-    return isinstance(network.output.weighted.weights, RealWeight)
+    return any(isinstance(layer.weighted.weights, RealWeight) for layer in network.layers)

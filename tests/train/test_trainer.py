@@ -213,6 +213,33 @@ def test_a_network_of_ones_own_is_trained_as_one_by_name(digits: Dataset, tmp_pa
         replace(recipe, teacher=Teacher(kind="labels"))
 
 
+class Foreign(Network):
+    """A network none of whose layers are ours."""
+
+    @property
+    def layers(self) -> tuple[()]:
+        return ()
+
+
+def test_what_only_own_layers_can_do_is_refused_for_others(digits: Dataset, tmp_path: Path) -> None:
+    def make() -> Network:
+        network = build("conv-small", (1, 8, 8), (0, 16), 10, quantizer=(4, 9), width=0.5)
+        network.__class__ = Foreign
+        return network
+
+    plain = replace(RECIPE_4, arch="own", weights=Weights(decay=0.0), bounds=Bounds())
+    assert Run(digits, plain, make=make).network.layers == ()
+    for wrong in (
+        replace(plain, weights=Weights(decay=1e-5)),
+        replace(plain, bounds=Bounds(decay=1e-4)),
+        replace(plain, box=Box(weight=0.5)),
+        replace(plain, choice=Choice(by="exact", images=10)),
+        replace(plain, gradient=Gradient(adaptive=True)),
+    ):
+        with pytest.raises(ValueError, match="own layers"):
+            Run(digits, wrong, make=make)
+
+
 def test_a_finished_run_is_found_by_its_checkpoint_alone(digits: Dataset, tmp_path: Path) -> None:
     first = train(digits, replace(RECIPE_4, epochs=2), tmp_path, progress=False)
     found = finished(digits, tmp_path / CHECKPOINT)
