@@ -3,6 +3,7 @@
 from bnnhw.model.lowering import step_thresholds
 from bnnhw.nn.architectures import ARCHITECTURES, build
 from bnnhw.nn.binarize import Binarize
+from bnnhw.nn.module_network import ModuleNetwork
 from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
 from bnnhw.nn.quantizer import InputQuantizer
@@ -18,6 +19,7 @@ __all__ = [
     "HiddenLayer",
     "InputQuantizer",
     "MaxPool",
+    "ModuleNetwork",
     "Network",
     "OutputLayer",
     "ScalarBatchNorm",

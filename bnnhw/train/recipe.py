@@ -9,16 +9,20 @@ from typing import Any
 
 from bnnhw.nn.architectures import ARCHITECTURES
 
+OWN = "own"
+"""The ``arch`` of a network that the caller of ``train`` makes."""
+
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train.
 
     arch, width, density, gradient_scale, quantizer: as ``bnnhw.nn.build`` (quantizer: a step of [0, 1] pixels, or a
-    tuple of integer thresholds). epochs, batch, seed. lr: Adam's, after a cosine from ``lr`` down to ``lr *
-    lr_floor``. epsilon: the adversary's radius as a fraction of the pixel range, reached linearly over the first
-    ``epsilon_ramp`` epochs; 0 trains without an adversary. steps: its PGD steps, reached over ``steps_ramp`` epochs
-    from 1. mask_decay: the constant push that removes weights (BinMask), reached over ``epsilon_ramp`` epochs too.
+    tuple of integer thresholds); an ``arch`` of "own" is a network that the caller makes, and these say nothing.
+    epochs, batch, seed. lr: Adam's, after a cosine from ``lr`` down to ``lr * lr_floor``. epsilon: the adversary's
+    radius as a fraction of the pixel range, reached linearly over the first ``epsilon_ramp`` epochs; 0 trains without
+    an adversary. steps: its PGD steps, reached over ``steps_ramp`` epochs from 1. mask_decay: the constant push that
+    removes weights (BinMask), reached over ``epsilon_ramp`` epochs too.
     bound_decay, bound_slack: eta and tau of cardinality bound decay, ``eta * sum(relu(bound - tau))`` over the channels
     of every hidden layer but the first, where bound counts true literals (Jia and Rinard, NeurIPS 2020): small bounds
     are easy to verify. choose_epochs: the last so many epochs are calibrated and the best one under attack on training
@@ -47,7 +51,7 @@ class Recipe:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.arch not in ARCHITECTURES:
+        if self.arch not in (*ARCHITECTURES, OWN):
             raise ValueError(f"recipe: unknown architecture {self.arch!r}: choose one of {', '.join(ARCHITECTURES)}")
         if isinstance(self.quantizer, tuple):
             if not self.quantizer or not all(type(t) is int for t in self.quantizer):

@@ -31,7 +31,7 @@ from bnnhw.train.bounds import BoundDecay, mean_bounds
 from bnnhw.train.calibrate import calibrate
 from bnnhw.train.checkpoint import State, load_checkpoint, save_atomically
 from bnnhw.train.interrupt import deferred_interrupt
-from bnnhw.train.recipe import Recipe
+from bnnhw.train.recipe import OWN, Recipe
 from bnnhw.train.score import score
 
 CHECKPOINT = "checkpoint.pt"
@@ -63,11 +63,11 @@ class TrainResult:
 class _Run:
     """A training run's whole state: what a checkpoint saves and restores."""
 
-    def __init__(self, dataset: Dataset, recipe: Recipe) -> None:
-        self.dataset, self.recipe = dataset, recipe
+    def __init__(self, dataset: Dataset, recipe: Recipe, make: Callable[[], Network] | None) -> None:
+        self.dataset, self.recipe, self.make = dataset, recipe, make
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.network = _build(dataset, recipe)
+            self.network = _build(dataset, recipe, make)
         self.network.train()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, fused=True)
         self.images = torch.from_numpy(np.array(dataset.train_images))
@@ -118,7 +118,10 @@ class _Run:
             raise ValueError(f"{path} holds a run of another recipe: {advice}")
         if state["dataset"] != self.dataset.digest():
             raise ValueError(f"{path} holds a run on other data: {advice}")
-        self.network.load_state_dict(state["network"])
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError:
+            raise ValueError(f"{path} holds a run of another network: {advice}") from None
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.order = state["order"]
@@ -213,13 +216,23 @@ class _Run:
         """The chosen network as a fresh one; only of a finished run."""
         assert self.best is not None
         with torch.random.fork_rng(devices=[]):
-            network = _build(self.dataset, self.recipe)
+            network = _build(self.dataset, self.recipe, self.make)
         network.load_state_dict(self.best["network"])
         network.eval()
         return TrainResult(network, self.recipe, tuple(self.metrics), self.seconds, self.best["epoch"])
 
 
-def _build(dataset: Dataset, recipe: Recipe) -> Network:
+def _build(dataset: Dataset, recipe: Recipe, make: Callable[[], Network] | None) -> Network:
+    if (make is not None) != (recipe.arch == OWN):
+        raise ValueError(f"a recipe of arch {OWN!r}, and only such a one, needs a function that makes the network")
+    if make is not None:
+        network = make()
+        fits = (network.shape, network.quantizer.pixel_min, network.quantizer.pixel_max, network.classes)
+        if fits != (dataset.shape, dataset.pixel_min, dataset.pixel_max, dataset.classes):
+            raise ValueError("the network's image shape, pixel range or number of classes is not the data set's")
+        if not network.layers and (recipe.mask_decay or recipe.bound_decay):
+            raise ValueError("mask decay and bound decay act on bnnhw's own layers: set both to 0 for another module")
+        return network
     return build(
         recipe.arch,
         dataset.shape,
@@ -265,13 +278,15 @@ def train(
     resume: bool = True,
     progress: bool = True,
     on_epoch: Callable[[Metrics], None] | None = None,
+    network: Callable[[], Network] | None = None,
 ) -> TrainResult:
     """Train ``recipe`` on ``dataset``; everything it writes lies in ``out_dir``.
 
     ``out_dir`` gets ``recipe.json``, ``metrics.jsonl`` (one line per epoch) and ``checkpoint.pt``, each replaced
     atomically after every epoch. With ``resume``, a checkpoint found there is continued bit for bit, and a finished run
     is returned as it is; without, it is overwritten. Ctrl-C saves the run where it is and raises KeyboardInterrupt.
-    on_epoch: gets each epoch's metrics after they are saved. progress: show a progress bar.
+    on_epoch: gets each epoch's metrics after they are saved. progress: show a progress bar. network: makes the fresh
+    network (a `Sequential`, a `ModuleNetwork`), for a recipe of arch "own".
 
     Raises ValueError when the checkpoint is damaged or belongs to another recipe or other data, or when the data set
     does not fit the architecture.
@@ -279,7 +294,7 @@ def train(
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
-    run = _Run(dataset, recipe)
+    run = _Run(dataset, recipe, network)
     if resume and path.exists():
         run.restore(load_checkpoint(path), path)
     write_atomically(out / RECIPE, recipe.to_json().encode())
