@@ -316,3 +316,13 @@ def train(
             if on_epoch is not None:
                 on_epoch(entry)
     return run.result()
+
+
+def finished(dataset: Dataset, path: Path) -> TrainResult:
+    """The result of the finished run whose checkpoint is ``path``; ValueError where there is none, or of other data."""
+    state = load_checkpoint(path)
+    run = _Run(dataset, Recipe.from_json(state["recipe"]), None)
+    run.restore(state, path)
+    if not run.finished:
+        raise ValueError(f"{path} holds a run that is not finished: run the same training again to continue it")
+    return run.result()
