@@ -7,6 +7,7 @@ from bnnhw.nn.module_network import ModuleNetwork
 from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
 from bnnhw.nn.quantizer import InputQuantizer
+from bnnhw.nn.sequential import Sequential
 from bnnhw.nn.weights import BinConv2d, BinLinear, BinMask
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Network",
     "OutputLayer",
     "ScalarBatchNorm",
+    "Sequential",
     "build",
     "step_thresholds",
 ]

@@ -66,10 +66,14 @@ def test_it_learns_and_its_integer_model_is_verified(digits: Dataset, tmp_path: 
     assert any(record.status == "robust" for record in records)
 
 
-def test_the_documented_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_documented_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
-    document = Path(__file__).parents[3] / "docs" / "brevitas.md"
-    (example,) = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+    document = Path(__file__).parents[3] / "docs" / "networks.md"
+    own, example = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+    exec(compile(own, str(document), "exec"), {})
+    assert "(10, 1, 1)" in capsys.readouterr().out
     exec(compile(example, str(document), "exec"), {})
     assert ", 0 errors;" in capsys.readouterr().out
     assert (tmp_path / "runs/declared/model.bnn").exists()
