@@ -31,6 +31,10 @@ MEASURED_ON = 200
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None] | None]]
 """Makes, from a title and a number of images, what is told of each image that is done."""
 
+AttackOn = Callable[
+    [npt.NDArray[np.uint8], npt.NDArray[np.int64], int, Callable[[int], None] | None], npt.NDArray[np.bool_]
+]
+
 
 @dataclass(frozen=True)
 class Times:
@@ -77,6 +81,7 @@ class Evaluation:
     natural: int
     kernel_mismatches: int
     attack: dict[str, Any] | None
+    training: dict[str, Any] | None
     time_limit: float | None
     layers: tuple[LayerSummary, ...]
     rows: tuple[Row, ...]
@@ -111,6 +116,7 @@ class Evaluation:
             "bound_largest": largest,
             "layers": layers,
             "attack": self.attack,
+            "training": self.training,
             "time_limit": self.time_limit,
             "robustness": rows,
         }
@@ -156,9 +162,9 @@ def evaluate_model(model: IntegerModel, dataset: Dataset, plan: Plan, watch: Wat
     mismatches = int((compile_model(model)(images) != scores).any(axis=1).sum())
     right: npt.NDArray[np.bool_] = reference.classify(scores) == labels
     rows = []
-    gradients = "the trained network's" if plan.checkpoint else "the integer model's, rebuilt with tanh"
+    training = None
     if plan.eps:
-        attack = _attack(model, dataset, plan, gradients)
+        attack, training = _attack(model, dataset, plan)
     for eps in dict.fromkeys(plan.eps):
         radius = pixel_radius(eps, model.quantizer)
         with watch(f"PGD-{plan.steps}, eps {eps}", len(labels)) as tell:
@@ -175,14 +181,20 @@ def evaluate_model(model: IntegerModel, dataset: Dataset, plan: Plan, watch: Wat
         images=len(labels),
         natural=int(right.sum()),
         kernel_mismatches=mismatches,
-        attack={"steps": plan.steps, "gradients": gradients, "seed": plan.seed} if rows else None,
+        attack={"steps": plan.steps, "gradients": _gradients(plan), "seed": plan.seed} if rows else None,
+        training=training,
         time_limit=plan.limits.seconds,
         layers=summarize(model),
         rows=tuple(rows),
     )
 
 
-def _attack(model: IntegerModel, dataset: Dataset, plan: Plan, gradients: str) -> Callable[..., npt.NDArray[np.bool_]]:
+def _gradients(plan: Plan) -> str:
+    return "the trained network's" if plan.checkpoint else "the integer model's, rebuilt with tanh"
+
+
+def _attack(model: IntegerModel, dataset: Dataset, plan: Plan) -> tuple[AttackOn, dict[str, Any] | None]:
+    """The attack on images, labels, radius and progress; and what the checkpoint, if there is one, says of training."""
     # Torch takes seconds to import, and only this needs it.
     import torch
 
@@ -195,20 +207,24 @@ def _attack(model: IntegerModel, dataset: Dataset, plan: Plan, gradients: str) -
     if plan.workers is not None:
         torch.set_num_threads(plan.workers)
     network: Network
+    training = None
     if plan.checkpoint is None:
         network = rebuild(model, dataset.train_images[:MEASURED_ON])
     else:
-        network = finished(dataset, plan.checkpoint).network
+        trained = finished(dataset, plan.checkpoint)
+        network = trained.network
         if lower(network) != model:
             raise ValueError(f"{plan.checkpoint} is the training of another model: leave out --checkpoint")
+        kept = {"seconds": trained.seconds, "chosen_epoch": trained.chosen_epoch}
+        training = {"recipe": asdict(trained.recipe), **kept}
 
     def run(
         images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], radius: int, tell: Callable[[int], None] | None
     ) -> npt.NDArray[np.bool_]:
-        asked, path = Attack(plan.steps, gradients, plan.seed), plan.results / "attacks.jsonl"
+        asked, path = Attack(plan.steps, _gradients(plan), plan.seed), plan.results / "attacks.jsonl"
         return survivors(network, model, images, labels, radius, asked, path, plan.first, tell)
 
-    return run
+    return run, training
 
 
 def _verify(

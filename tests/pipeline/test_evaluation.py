@@ -136,6 +136,9 @@ def test_a_checkpoint_lends_its_gradients_to_its_own_model_only(tmp_path: Path) 
     plan = Plan(["1/16"], tmp_path / "eval", count=12, steps=3, checkpoint=tmp_path / "checkpoint.pt", workers=1)
     found = evaluate_model(model, few, plan)
     assert found.attack == {"steps": 3, "gradients": "the trained network's", "seed": 0}
+    assert found.training is not None
+    assert found.training["recipe"]["width"] == 0.3
+    assert json.loads(json.dumps(found.as_json()))["training"]["chosen_epoch"] == 1
     assert found.rows[0].verified <= found.rows[0].pgd <= found.natural
     other = replace(model, output=replace(model.output, bias=model.output.bias + 1))
     with pytest.raises(ValueError, match="training of another model"):
