@@ -45,7 +45,7 @@ class Comparison:
     ties: decisions where the exact value lies on the boundary and Brevitas's float sum does not. rounding: where it
     lies off the boundary by less than the rounding error of Brevitas's sum. errors: disagreements with any other
     cause, of the model or of Brevitas with the exact meaning: there must be none. class_differences: images that the
-    model and Brevitas classify differently, each after one of the above. explanations: the first few of each kind.
+    model and Brevitas classify differently, each with one of the above in it. explanations: the first few of each kind.
     """
 
     images: int
@@ -73,20 +73,25 @@ class Comparison:
 
 @dataclass
 class _Tally:
+    """What was found so far. start: the number of the batch's first image. touched: images with a disagreement."""
+
+    start: int = 0
     decisions: int = 0
+    touched: set[int] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=lambda: {"tie": 0, "rounding": 0, "error": 0})
     shown: list[str] = field(default_factory=list)
 
     def add(self, kind: str, found: npt.NDArray[np.bool_], explain: Callable[[tuple[int, ...]], str]) -> None:
-        """Count each of ``found`` as ``kind``, and explain the first ones by their places."""
+        """Count each of ``found`` (images first) as ``kind``, and explain the first ones by their places."""
         places = np.argwhere(found)
         for place in places[: max(0, SHOWN - self.counts[kind])]:
-            self.shown.append(f"{kind}: {explain(tuple(place.tolist()))}")
+            self.shown.append(f"{kind}: image {self.start + place[0]}, {explain(tuple(place.tolist()))}")
         self.counts[kind] += len(places)
+        self.touched.update((self.start + np.unique(places[:, 0])).tolist())
 
-    def add_one(self, kind: str, explanation: str) -> None:
-        """Count one as ``kind``."""
-        self.add(kind, np.ones(1, bool), lambda _: explanation)
+    def add_one(self, kind: str, image: int, explanation: str) -> None:
+        """Count one of the batch's images as ``kind``."""
+        self.add(kind, np.arange(image + 1) == image, lambda _: explanation)
 
 
 def compare(
@@ -100,7 +105,8 @@ def compare(
     network.eval()
     try:
         for start in range(0, len(images), batch):
-            different += _compare(network, reading, model, images[start : start + batch], start, tally)
+            tally.start = start
+            different += _compare(network, reading, model, images[start : start + batch], tally)
     finally:
         network.train(was_training)
     counts = tally.counts
@@ -132,11 +138,9 @@ def _compare(
     reading: Reading,
     model: IntegerModel,
     images: npt.NDArray[np.integer],
-    start: int,
     tally: _Tally,
 ) -> int:
     """Add a batch to ``tally``; how many of its images the two classify differently."""
-    before = dict(tally.counts)
     pixels = torch.from_numpy(images.astype(np.float32))
     with _recorded(reading.modules) as calls:
         logits = network(pixels).numpy()
@@ -146,16 +150,17 @@ def _compare(
         levels = levels - round((reading.stages[0].inputs.offset - reading.first.grid.offset) / reading.first.grid.step)
     quantized = reference.quantize(model.quantizer, images)
     tally.decisions += levels.size
-    tally.add("error", quantized != levels, lambda at: f"image {start + at[0]}: another input level at {at[1:]}")
+    tally.add("error", quantized != levels, lambda at: f"pixel {at[1:]}: the model's level is {quantized[at]}")
     layers = list(model.hidden)
     for stage in reading.stages[:-1]:
-        levels = _hidden(stage, calls, levels, layers, start, tally)
+        levels = _hidden(stage, calls, levels, layers, tally)
     assert not layers, "the model has more layers than the network"
-    _classes(reading.stages[-1], model, levels, logits, start, tally)
-    different = int((logits.argmax(axis=1) != reference.predict(model, images)).sum())
-    if different and tally.counts == before:
-        tally.add_one("error", f"images from {start} on: classes differ without a cause")
-    return different
+    _classes(reading.stages[-1], model, levels, logits, tally)
+    different = np.flatnonzero(logits.argmax(axis=1) != reference.predict(model, images)).tolist()
+    for image in different:
+        if tally.start + image not in tally.touched:
+            tally.add_one("error", image, "the classes differ without a cause")
+    return len(different)
 
 
 def _integers(grid: Grid, levels: Integers) -> tuple[Fraction, Integers]:
@@ -170,8 +175,11 @@ def _integers(grid: Grid, levels: Integers) -> tuple[Fraction, Integers]:
 def _sums(stage: Stage, levels: Integers) -> tuple[Fraction, Integers, Integers]:
     """A unit; in it, int64[N, out, H, W], the sums over the weights and those over their sizes times the inputs'."""
     unit, values = _integers(stage.inputs, levels)
-    found = [_accumulate(stage, stage.weights, values), _accumulate(stage, np.abs(stage.weights), np.abs(values))]
-    return unit, found[0], found[1]
+    sizes = np.abs(values)
+    if stage.first:
+        # Scaling levels and adding the offset rounds to what these are, however small their sum.
+        sizes = sizes + 2 * abs(int(stage.inputs.offset / unit))
+    return unit, _accumulate(stage, stage.weights, values), _accumulate(stage, np.abs(stage.weights), sizes)
 
 
 def _accumulate(stage: Stage, weights: npt.NDArray[np.int8], values: Integers) -> Integers:
@@ -237,7 +245,6 @@ def _hidden(
     calls: list[tuple[Tensor, Tensor]],
     levels: Integers,
     layers: list[Hidden],
-    start: int,
     tally: _Tally,
 ) -> Integers:
     """Compare one hidden stage on Brevitas's own input levels, and return Brevitas's own output levels."""
@@ -260,7 +267,7 @@ def _hidden(
     tally.add(
         "error",
         ~(np.abs(found - value) <= close),
-        lambda at: f"{_place(stage, start, at)}: Brevitas computes {found[at]:.9g}, the exact value is {value[at]:.9g}",
+        lambda at: f"{_place(stage, at)}: Brevitas computes {found[at]:.9g}, the exact value is {value[at]:.9g}",
     )
     theirs = levels_of(made, activation.grid)
     negative = np.array([s < 0 for s in stage.norm.scale])
@@ -277,7 +284,7 @@ def _hidden(
         def explain(at: tuple[int, ...], sides: npt.NDArray[Any] = sides, boundary: Fraction = boundary) -> str:
             away = "exactly on it" if sides[at] == 0 else f"{value[at] - float(boundary):.3g} from it"
             return (
-                f"{_place(stage, start, at)}: Brevitas's float sum lies {found[at] - float(boundary):.3g} from the "
+                f"{_place(stage, at)}: Brevitas's float sum lies {found[at] - float(boundary):.3g} from the "
                 f"boundary {float(boundary):.6g}, the exact one {away}"
             )
 
@@ -285,7 +292,7 @@ def _hidden(
         tally.add("rounding", wrong & (sides != 0) & near, explain)
         tally.add("error", wrong & (sides != 0) & ~near, explain)
     tally.decisions += theirs.size
-    _model_against(stage, layers, levels, bits, after, start, tally)
+    _model_against(stage, layers, levels, bits, after, tally)
     for pool in after:
         theirs = _pooled(pool, theirs).astype(np.int64)
     return theirs
@@ -297,7 +304,6 @@ def _model_against(
     levels: Integers,
     bits: list[npt.NDArray[np.bool_]],
     after: list[Pool],
-    start: int,
     tally: _Tally,
 ) -> None:
     """The integer model's layers of this stage, taken off ``layers``, against the exact bits."""
@@ -314,7 +320,7 @@ def _model_against(
     tally.add(
         "error",
         found != exact,
-        lambda at: f"{_place(stage, start, at)}: the model's bit is {int(found[at])}, the exact one {int(exact[at])}",
+        lambda at: f"{_place(stage, at)}: the model's bit is {int(found[at])}, the exact one {int(exact[at])}",
     )
 
 
@@ -325,20 +331,18 @@ def _on_bits(stage: Stage, levels: Integers) -> Integers:
     return np.concatenate([levels > number for number in range(stage.inputs.levels)], axis=1).astype(np.int64)
 
 
-def _place(stage: Stage, start: int, at: tuple[int, ...]) -> str:
-    return f"image {start + at[0]}, {stage.name}, channel {at[1]}, position {at[2:]}"
+def _place(stage: Stage, at: tuple[int, ...]) -> str:
+    return f"{stage.name}, channel {at[1]}, position {at[2:]}"
 
 
-def _classes(stage: Stage, model: IntegerModel, levels: Integers, logits: Floats, start: int, tally: _Tally) -> None:
+def _classes(stage: Stage, model: IntegerModel, levels: Integers, logits: Floats, tally: _Tally) -> None:
     """The classes that Brevitas and the model find behind Brevitas's own last hidden levels."""
     unit, sums, sizes = _sums(stage, levels)
     value, distance = (one[:, :, 0, 0] for one in _normed(stage, *_floats(stage, unit, sums, sizes)))
     tally.add(
         "error",
         ~(np.abs(logits - value) <= distance),
-        lambda at: (
-            f"image {start + at[0]}, class {at[1]}: Brevitas's logit is {logits[at]:.9g}, exactly {value[at]:.9g}"
-        ),
+        lambda at: f"class {at[1]}: Brevitas's logit is {logits[at]:.9g}, exactly {value[at]:.9g}",
     )
     scores = reference.scores_of(model.output, reference.accumulate(model.output, _on_bits(stage, levels)))
     found, theirs = reference.classify(scores), logits.argmax(axis=1)
@@ -346,9 +350,8 @@ def _classes(stage: Stage, model: IntegerModel, levels: Integers, logits: Floats
     for image in range(len(found)):
         exact = _best(stage, unit, sums[image, :, 0, 0].tolist(), value[image])
         ours, other = int(found[image]), int(theirs[image])
-        where = f"image {start + image}"
         if ours != exact[0]:
-            tally.add_one("error", f"{where}: the model's class is {ours}, the exact one {exact[0]}")
+            tally.add_one("error", image, f"the model's class is {ours}, the exact one {exact[0]}")
         if other == exact[0]:
             continue
         gap = value[image, exact[0]] - value[image, other]
@@ -356,7 +359,8 @@ def _classes(stage: Stage, model: IntegerModel, levels: Integers, logits: Floats
         kind = "tie" if other in exact else "rounding" if gap <= reach else "error"
         tally.add_one(
             kind,
-            f"{where}: Brevitas's class is {other}, the exact one {exact[0]}; their logits are "
+            image,
+            f"Brevitas's class is {other}, the exact one {exact[0]}; their logits are "
             f"{logits[image, other]:.9g} and {logits[image, exact[0]]:.9g}, exactly {gap:.3g} apart",
         )
 

@@ -32,7 +32,7 @@ def lower(network: ModuleNetwork) -> IntegerModel:
     reading = read(network)
     try:
         *hidden, last = reading.stages
-        layers = [layer for stage in hidden for layer in lower_stage(stage)]
+        layers = [layer for stage in hidden for layer in _hidden(stage)]
         return IntegerModel(_quantizer(network, reading), tuple(layers), _output(last))
     except ModelError as error:
         raise LoweringError(f"the network does not make a model: {error}") from None
@@ -56,9 +56,8 @@ def _reach(stage: Stage) -> npt.NDArray[np.int64]:
     return sums
 
 
-def lower_stage(stage: Stage) -> list[Hidden]:
-    """A hidden stage as one weighted layer, whose channels are all of the first boundary's, then the next one's, and
-    its pooling."""
+def _hidden(stage: Stage) -> list[Hidden]:
+    """A weighted layer, whose channels are all those of the first boundary, then of the next one; and its pooling."""
     assert stage.activation is not None
     rows = stage.weights.reshape(len(stage.weights), -1).astype(np.int64)
     low, high = (
@@ -74,11 +73,11 @@ def lower_stage(stage: Stage) -> list[Hidden]:
         threshold = np.empty(reach.shape, np.int32)
         for channel in range(len(rows)):
             made = {
-                sum_: _threshold(stage, channel, boundary, strict, sum_, int(low[channel]), int(high[channel]))
-                for sum_ in np.unique(reach[channel]).tolist()
+                inside: _threshold(stage, channel, boundary, strict, inside, int(low[channel]), int(high[channel]))
+                for inside in np.unique(reach[channel]).tolist()
             }
-            for sum_, (t, _) in made.items():
-                threshold[channel][reach[channel] == sum_] = t
+            for inside, (t, _) in made.items():
+                threshold[channel][reach[channel] == inside] = t
             flips.append(next(iter(made.values()))[1])
         planes.append(threshold)
     thresholds, less_equal, count = np.concatenate(planes), np.array(flips), len(planes)
@@ -97,8 +96,7 @@ def lower_stage(stage: Stage) -> list[Hidden]:
 
 def _on_bits(stage: Stage) -> npt.NDArray[np.int8]:
     """The weights as they act on the bits of the stage before, of which each level has one."""
-    first = stage.first
-    return stage.weights if first else np.concatenate([stage.weights] * stage.inputs.levels, axis=1)
+    return stage.weights if stage.first else np.concatenate([stage.weights] * stage.inputs.levels, axis=1)
 
 
 def _threshold(

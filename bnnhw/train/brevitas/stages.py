@@ -20,6 +20,7 @@ from brevitas.core.function_wrapper import RoundSte
 from brevitas.core.quant import BinaryQuant, ClampedBinaryQuant, IntQuant, RescalingIntQuant, TernaryQuant
 from brevitas.core.quant.delay import _NoDelay
 from brevitas.nn import QuantConv2d, QuantHardTanh, QuantIdentity, QuantLinear, QuantReLU
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector
 from brevitas_examples.bnn_pynq.models.tensor_norm import TensorNorm
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ MOST_LEVELS = 15
 Weights = npt.NDArray[np.int8]
 Numbers = tuple[Fraction, ...]
 _LEVELS = (QuantIdentity, QuantReLU, QuantHardTanh)
+_SIGNS = (BinaryQuant, ClampedBinaryQuant, TernaryQuant)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, TensorNorm, ScalarBatchNorm)
 
 
@@ -212,33 +214,31 @@ def _activation(one: Placed) -> Activation:
     proxy = act.act_quant
     if act.input_quant.is_quant_enabled or not proxy.is_quant_enabled:
         raise LoweringError(f"{name} must quantize its output and not its input: give it an act_quant")
-    scale, quant = proxy.scale(), proxy.fused_activation_quant_proxy.tensor_quant
+    quant = proxy.fused_activation_quant_proxy.tensor_quant
+    rounding = type(quant) is RescalingIntQuant and type(quant.int_quant) is IntQuant
+    if type(proxy) is not ActQuantProxyFromInjector or not (rounding or type(quant) in _SIGNS):
+        raise LoweringError(f"{name} is no plain binary, ternary or rounding quantizer: use one")
+    if not isinstance((quant.int_quant if rounding else quant).delay_wrapper.delay_impl, _NoDelay):
+        raise LoweringError(f"{name} delays its quantization: set quant_delay_steps to 0")
+    scale = proxy.scale()
     if scale.numel() != 1:
         raise LoweringError(f"{name} has a scale for each channel: use one scale for the tensor")
     (s,) = rationals(scale, f"{name}: scale")
     if s <= 0:
         raise LoweringError(f"{name} has a scale of {float(s)}, which must be positive")
-    delay = quant.int_quant.delay_wrapper if isinstance(quant, RescalingIntQuant) else quant.delay_wrapper
-    if not isinstance(delay.delay_impl, _NoDelay):
-        raise LoweringError(f"{name} delays its quantization: set quant_delay_steps to 0")
-    if type(quant) in (BinaryQuant, ClampedBinaryQuant):
-        made = Activation(one.index, Grid(-s, 2 * s, 1), (Fraction(0),), (False,))
-    elif type(quant) is TernaryQuant:
-        edge = Fraction(quant.threshold) * s
-        made = Activation(one.index, Grid(-s, s, 2), (-edge, edge), (False, True))
-    elif (
-        type(quant) is RescalingIntQuant
-        and type(quant.int_quant) is IntQuant
-        and type(quant.int_quant.float_to_int_impl) is RoundSte
-        and float(proxy.zero_point()) == 0
-    ):
+    if rounding:
+        if float(proxy.zero_point()) != 0 or type(quant.int_quant.float_to_int_impl) is not RoundSte:
+            raise LoweringError(f"{name} has a zero point or does not round to the nearest: use one that does")
         low, high = (int(end(proxy.bit_width())) for end in (quant.int_quant.min_int, quant.int_quant.max_int))
         # Half to even: of the two integers beside a boundary k - 1/2, the even one.
         edges = range(low + 1, high + 1)
         boundaries = tuple((k - Fraction(1, 2)) * s for k in edges)
         made = Activation(one.index, Grid(low * s, s, high - low), boundaries, tuple(k % 2 == 1 for k in edges))
+    elif type(quant) is TernaryQuant:
+        edge = Fraction(quant.threshold) * s
+        made = Activation(one.index, Grid(-s, s, 2), (-edge, edge), (False, True))
     else:
-        raise LoweringError(f"{name} is no plain binary, ternary or rounding quantizer with zero point 0: use one")
+        made = Activation(one.index, Grid(-s, 2 * s, 1), (Fraction(0),), (False,))
     inner = proxy.fused_activation_quant_proxy.activation_impl
     if isinstance(inner, nn.ReLU) and min(made.boundaries) <= 0:
         raise LoweringError(f"{name} cuts at zero before a quantizer that looks below it: use an unsigned quantizer")

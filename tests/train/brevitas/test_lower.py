@@ -11,6 +11,7 @@ pytest.importorskip("brevitas")
 import brevitas.nn as qnn
 import torch
 from brevitas.quant import Int8WeightPerTensorFloat
+from brevitas.quant.float import Fp8e4m3ActPerTensorFloat
 from brevitas_networks import BINARY, BIPOLAR, PER_CHANNEL, TERNARY, random_brevitas, tied_brevitas
 from torch import nn
 
@@ -170,6 +171,10 @@ REFUSED = {
     "has no place behind": chain(nn.BatchNorm1d(3), nn.BatchNorm1d(3), BIT),
     "ReLU": chain(nn.ReLU(), BIT),
     "levels: use 4 bits": chain(qnn.QuantReLU(bit_width=8)),
+    "no plain binary, ternary": chain(qnn.QuantIdentity(act_quant=Fp8e4m3ActPerTensorFloat)),
+    "does not round to the nearest": chain(qnn.QuantReLU(bit_width=2, float_to_int_impl_type="floor")),
+    "delays its quantization": chain(qnn.QuantIdentity(**BIPOLAR, quant_delay_steps=5)),
+    "cuts at zero": chain(qnn.QuantReLU(**BIPOLAR)),
     "(QuantSigmoid) has no place": chain(qnn.QuantSigmoid(bit_width=2)),
     "end in a QuantLinear": chain(BIT, qnn.QuantLinear(3, 3, **BINARY), BIT),
     "scale each class differently": nn.Sequential(chain(BIT), nn.BatchNorm1d(2)),
