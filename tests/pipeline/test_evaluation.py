@@ -17,6 +17,7 @@ from bnnhw.model import IntegerModel, digest
 from bnnhw.model.reference import predict
 from bnnhw.pipeline.evaluation import Plan, check_order, evaluate_model
 from bnnhw.train import Recipe, lower, train
+from bnnhw.train.trainer import finished
 from bnnhw.verify import Record, UnsoundnessError
 
 
@@ -143,6 +144,20 @@ def test_a_checkpoint_lends_its_gradients_to_its_own_model_only(tmp_path: Path) 
     other = replace(model, output=replace(model.output, bias=model.output.bias + 1))
     with pytest.raises(ValueError, match="training of another model"):
         evaluate_model(other, few, plan)
+
+
+def test_an_unfinished_training_lends_nothing(tmp_path: Path) -> None:
+    digits = load("digits")
+    few = replace(digits, train_images=digits.train_images[:64], train_labels=digits.train_labels[:64])
+    recipe = Recipe(quantizer=(4, 9), epochs=2, batch=32, steps=1, epsilon=0.07, width=0.3)
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(few, recipe, tmp_path, progress=False, on_epoch=stop)
+    with pytest.raises(ValueError, match="not finished"):
+        finished(few, tmp_path / "checkpoint.pt")
 
 
 def test_damaged_results_and_absent_images_are_named(tmp_path: Path) -> None:
