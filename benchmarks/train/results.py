@@ -1,10 +1,12 @@
-"""docs/results.md: the accuracy tables, made from what `bnnhw evaluate --json` printed, beside published numbers.
+"""The accuracy tables of docs/results.md, from what `bnnhw evaluate --json` printed, beside published numbers.
 
     bnnhw evaluate MODEL --dataset mnist --data DIR --eps 0.1 --checkpoint RUN/checkpoint.pt --json > FOLDER/NAME.json
     python benchmarks/train/results.py [--results FOLDER] [--page FILE]
 
-One file a network; its name stands in the table. Every row of ours is of an integer model; one on fewer images than the
-whole test set says so. Other people's rows are of their own networks, measured by themselves, on their own machines.
+One file a network; its name stands in the table. The tables stand between two comments, ``<!-- accuracy begins -->``
+and ``<!-- accuracy ends -->``; what lies outside is written by hand and kept. Every row of ours is of an integer model;
+one on fewer images than the whole test set says so. Other people's rows are of their own networks, measured by
+themselves, on their own machines.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Published:
     solve: float | None = None
 
 
+BEGINS, ENDS = "<!-- accuracy begins -->", "<!-- accuracy ends -->"
 HEAD = """Made by `python benchmarks/train/results.py` from what `bnnhw evaluate --json` printed: do not edit. Rows in
 bold are this project's, all of the integer model: natural accuracy, accuracy under PGD (100 steps, followed on the
 float network or on one rebuilt from the model, judged on the integer model), and verified accuracy, where an image
@@ -176,10 +179,9 @@ def _paragraph(text: str) -> str:
     return fill(" ".join(text.split()), 120)
 
 
-def page(measured: Sequence[Measured]) -> str:
-    """The page's text."""
+def tables(measured: Sequence[Measured]) -> str:
+    """What stands between the comments."""
     parts = [
-        "# Accuracy: natural, attacked, verified",
         _paragraph(HEAD),
         _paragraph(EEV_NOTE),
     ]
@@ -189,19 +191,26 @@ def page(measured: Sequence[Measured]) -> str:
         theirs = PUBLISHED.get(setting, ())
         lines = [f"| {COLUMNS} |", _row(["---"] * len(COLUMNS.split("|")))]
         lines += [line(one) for one in ours] + [_published(one) for one in theirs]
-        parts += [f"## {_title(setting)}", "\n".join(lines)]
+        parts += [f"### {_title(setting)}", "\n".join(lines)]
         parts.append(_standing(ours, theirs) if ours else NONE)
         parts += sorted({f"Data: {one.whole['note']}." for one in ours if one.whole["note"]})
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
+
+
+def filled(page: str, text: str) -> str:
+    """``page`` with ``text`` between its comments; ValueError where they are missing."""
+    if page.count(BEGINS) != 1 or page.count(ENDS) != 1:
+        raise ValueError(f"the page must have {BEGINS} and {ENDS} once each")
+    return f"{page[: page.index(BEGINS)]}{BEGINS}\n\n{text}\n\n{page[page.index(ENDS) :]}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of JSON files")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page to write")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page to fill")
     arguments = parser.parse_args()
     measured = read(arguments.results)
-    arguments.page.write_text(page(measured))
+    arguments.page.write_text(filled(arguments.page.read_text(), tables(measured)))
     print(f"{arguments.page}: {len(measured)} rows of ours")
 
 

@@ -38,7 +38,7 @@ def evaluation(**changes) -> dict:
 def page_of(tmp_path: Path, **files: dict) -> str:
     for name, whole in files.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(whole))
-    return results.page(results.read(tmp_path))
+    return results.tables(results.read(tmp_path))
 
 
 def test_a_row_states_the_evaluation_beside_the_published_ones(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_row_states_the_evaluation_beside_the_published_ones(tmp_path: Path) -
         assert f" {cell} |" in row
     assert "conv-small, 20 epochs, 402 s" in row
     assert "`abcdef01`" in row
-    section = text[text.index("## MNIST, epsilon 0.1") : text.index("## MNIST, epsilon 0.3")]
+    section = text[text.index("### MNIST, epsilon 0.1") : text.index("### MNIST, epsilon 0.3")]
     assert row in section
     assert "| EEV S | 97.44 | 93.47 | 89.29 |" in section
     assert "+1.65 points against EEV L, -4.47 points against real-valued, CROWN-IBP" in section
@@ -59,7 +59,7 @@ def test_a_row_states_the_evaluation_beside_the_published_ones(tmp_path: Path) -
 def test_the_same_epsilon_written_otherwise_is_the_same_table(tmp_path: Path) -> None:
     one = evaluation()
     one["robustness"][0]["eps"] = "1/10"
-    assert page_of(tmp_path, mine=one).count("## MNIST, epsilon 0.1") == 1
+    assert page_of(tmp_path, mine=one).count("### MNIST, epsilon 0.1") == 1
 
 
 def test_part_of_the_test_set_is_called_so_and_a_data_note_is_kept(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_part_of_the_test_set_is_called_so_and_a_data_note_is_kept(tmp_path: Pat
 
 def test_settings_that_nobody_published_get_a_table_of_their_own(tmp_path: Path) -> None:
     text = page_of(tmp_path, other=evaluation(dataset="digits", images=10000))
-    assert "## Digits, epsilon 0.1" in text
+    assert "### Digits, epsilon 0.1" in text
     assert "Best verified: other, 93.33 %." in text
 
 
@@ -89,4 +89,14 @@ def test_what_is_no_evaluation_is_refused_by_name(tmp_path: Path, damage: dict, 
 
 
 def test_the_committed_page_is_what_the_committed_results_make() -> None:
-    assert results.PAGE.read_text() == results.page(results.read(SCRIPT.parent / "results"))
+    page = results.PAGE.read_text()
+    assert results.filled(page, results.tables(results.read(SCRIPT.parent / "results"))) == page
+
+
+def test_what_lies_outside_the_comments_is_kept() -> None:
+    page = f"before\n{results.BEGINS}\nold\n{results.ENDS}\nafter\n"
+    made = results.filled(page, "new")
+    assert made == f"before\n{results.BEGINS}\n\nnew\n\n{results.ENDS}\nafter\n"
+    assert results.filled(made, "new") == made
+    with pytest.raises(ValueError, match="once each"):
+        results.filled("no comments", "new")
