@@ -55,6 +55,7 @@ def verify_many(
     seed: int = 0,
     progress: Callable[[Record], None] | None = None,
     first: int = 0,
+    split_after: float | None = SPLIT_AFTER,
 ) -> list[Record]:
     """Decide the L-infinity robustness of every image; one record each, in the images' order.
 
@@ -68,7 +69,17 @@ def verify_many(
         for index, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
     ball = Ball("linf", radius)
-    return decide_many([model], subjects, ball, results, limits=limits, workers=workers, seed=seed, progress=progress)
+    return decide_many(
+        [model],
+        subjects,
+        ball,
+        results,
+        limits=limits,
+        workers=workers,
+        seed=seed,
+        progress=progress,
+        split_after=split_after,
+    )
 
 
 def decide_many(

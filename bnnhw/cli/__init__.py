@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from bnnhw.cli import bundle, compare, data, hardware, import_, info, run, solve, train, verify
+from bnnhw.cli import bundle, compare, evaluate, hardware, import_, info, predict, run, solve, train, verify
 from bnnhw.cli.console import say_error
 
 app = typer.Typer(
@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("train")(train.train)
-app.command("evaluate")(data.evaluate)
-app.command("predict")(data.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.command("import")(import_.import_model)
 app.command("info")(info.info)
 app.command("verify")(verify.verify)

@@ -10,7 +10,13 @@ import typer
 ModelFile = Annotated[Path, typer.Argument(help="A model file, *.bnn.", show_default=False)]
 DatasetName = Annotated[str, typer.Option("--dataset", help="digits, mnist, fashion-mnist or cifar10.")]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data set's files.")]
-Arch = Annotated[str, typer.Option("--arch", help="mnist-mlp, conv-small or conv-large.")]
+Arch = Annotated[
+    str,
+    typer.Option(
+        "--arch",
+        help="mnist-mlp, conv-small, conv-large, conv-small-pool, conv-large-pool, tfc, sfc, lfc, cnv or vgg-small.",
+    ),
+]
 Epsilons = Annotated[
     list[str] | None,
     typer.Option("--eps", help="L-infinity radius as a fraction of the pixel range, such as 0.1 or 8/255; repeatable."),

@@ -15,7 +15,7 @@ class LayerSummary:
 
     fan_in: non-zero weights per output neuron (mean). bound: the cardinality bound of the neuron written as
     ``number of true literals >= bound`` (a -1 weight reads the negated bit), mean over channels and positions, taken
-    for bit inputs only; None where the layer has no such bound.
+    for bit inputs only; None where the layer has no such bound. largest_bound: the largest of these.
     """
 
     name: str
@@ -26,6 +26,7 @@ class LayerSummary:
     threshold_min: int | None
     threshold_max: int | None
     bound: float | None
+    largest_bound: int | None
 
     @property
     def sparsity(self) -> float:
@@ -39,13 +40,15 @@ def summarize(model: IntegerModel) -> tuple[LayerSummary, ...]:
     for layer, shape in zip(model.layers, model.shapes[1:], strict=True):
         name = type(layer).__name__
         if isinstance(layer, MaxPool):
-            rows.append(LayerSummary(f"{name} {layer.kernel[0]}x{layer.kernel[1]}", shape, 0, 0, 0.0, None, None, None))
+            rows.append(
+                LayerSummary(f"{name} {layer.kernel[0]}x{layer.kernel[1]}", shape, 0, 0, 0.0, None, None, None, None)
+            )
             continue
         if isinstance(layer, Conv):
             name += f" {layer.weights.shape[2]}x{layer.weights.shape[3]}/{layer.stride[0]}"
         flat = layer.weights.reshape(layer.weights.shape[0], -1)
         fan_in = np.count_nonzero(flat, axis=1)
-        limits = bound = None
+        limits = bounds = None
         if not isinstance(layer, Output):
             threshold = layer.threshold.astype(np.int64).reshape(flat.shape[0], -1)
             limits = (int(threshold.min()), int(threshold.max()))
@@ -54,11 +57,12 @@ def summarize(model: IntegerModel) -> tuple[LayerSummary, ...]:
                 at_least = np.where(
                     layer.less_equal[:, None], fan_in[:, None] - threshold - negative, threshold + negative
                 )
-                bound = float(np.clip(at_least, 0, fan_in[:, None] + 1).mean())
+                bounds = np.clip(at_least, 0, fan_in[:, None] + 1)
         on_bits = True
         low, high = limits or (None, None)
         nonzero = int(fan_in.sum())
-        rows.append(LayerSummary(name, shape, flat.size, nonzero, float(fan_in.mean()), low, high, bound))
+        mean, largest = (None, None) if bounds is None else (float(bounds.mean()), int(bounds.max()))
+        rows.append(LayerSummary(name, shape, flat.size, nonzero, float(fan_in.mean()), low, high, mean, largest))
     return tuple(rows)
 
 

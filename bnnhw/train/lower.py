@@ -116,4 +116,4 @@ def lower(network: Network) -> IntegerModel:
             return IntegerModel(first, tuple(hidden), _output(layer, where))
         hidden += _hidden(layer, highest, where)
         highest = 1
-    raise LoweringError("the network has no output layer")
+    raise LoweringError("the network is another module behind our quantizer: use bnnhw.train.brevitas.lower")

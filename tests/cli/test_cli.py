@@ -60,6 +60,37 @@ def test_evaluate_and_predict(call, digits_model):
     assert all(p["class"] == int(np.argmax(p["scores"])) for p in predictions)
 
 
+def test_evaluate_with_an_epsilon(call, digits_model):
+    path, model = digits_model
+    arguments = ("evaluate", path, "--eps", "1/16", "--count", 12, "--steps", 3, "--workers", 1)
+    code, out, _ = call(*arguments, "--json")
+    result = json.loads(out)
+    (row,) = result["robustness"]
+    assert code == 0
+    assert (result["digest"], result["images"], row["radius"]) == (digest(model), 12, 1)
+    assert row["verified"] <= row["pgd"] <= result["natural"]
+    assert row["verified"] + row["falsified"] + row["unknown"] == 12
+    code, out, _ = call(*arguments)
+    assert code == 0
+    for name in ("natural", "PGD-3", "verified", "unknown", "solving", "sparsity", "cardinality bound"):
+        assert name in out
+
+
+def test_a_verdict_that_the_attack_refutes_is_an_internal_error(call, digits_model):
+    path, _ = digits_model
+    arguments = ("evaluate", path, "--eps", "8/16", "--count", 40, "--steps", 3, "--workers", 1)
+    assert call(*arguments)[0] == 0
+    results = path.with_suffix(".verify") / "results.jsonl"
+    (attack,) = (json.loads(line) for line in (results.parent / "attacks.jsonl").read_text().splitlines())
+    records = [json.loads(line) for line in results.read_text().splitlines()]
+    lie = next(one for one in records if one["index"] in attack["broken"] and one["stage"] != "clean")
+    lie["status"] = "robust"
+    results.write_text("".join(json.dumps(one) + "\n" for one in records))
+    code, out, err = call(*arguments)
+    assert (code, out) == (70, "")
+    assert f"image {lie['index']} is proven robust, but the attack" in err.replace("\n", " ")
+
+
 def test_unknown_architectures_and_recipes_are_refused(call, tmp_path):
     code, _, err = call("train", "--arch", "resnet", "--out", tmp_path / "t")
     assert code == 2
