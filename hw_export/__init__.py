@@ -6,8 +6,8 @@ All layers work at the same time on successive images. `folding.py` decides how 
 once, by what `cost.py` says they take; `memory.py` lays out its memories, `rom.py` says where they go, `sharing.py`
 what unrolled neurons count together. `top.py` connects the parts, `accelerator.py` adds registers, `emit.py` writes and
 binds the files, `simulation.py` runs them in one of the simulators of `sim/`, `taps.py` compares what layers give,
-`synthesis.py` counts what they take, `equivalence.py` proves from the files that they compute the model;
-`qonnx_graph.py` writes the model for FINN instead.
+`synthesis.py` counts what they take, `placement.py` finds a clock, `equivalence.py` proves from the files that they
+compute the model, `refinement.py` that synthesis keeps it so; `qonnx_graph.py` writes the model for FINN instead.
 """
 
 from bnnhw.hw_export.devices import DEVICES, budget

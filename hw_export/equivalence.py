@@ -1,9 +1,9 @@
 """Prove, part by part, that emitted hardware computes the model, from nothing but the files.
 
 Each obligation says what was shown and how: `exhaustive` means that every case was looked at, `derived` that the text
-was read by rules that keep its meaning (`extraction.py`), `same text` that a file is the package's own, `solver` that a
-comparison was settled by `bnnhw.verify`'s. The parts are proven on gates that Yosys makes of the files (`netlist.py`,
-`parts/`), which is trusted to read SystemVerilog.
+was read by rules that keep its meaning (`extraction.py`), `same text` that a file is the package's own, `solver` that
+`bnnhw.verify`'s decided what was left (a comparison; of a synthesized netlist, by sweeping: `sweeping.py`). The parts
+are proven on gates that Yosys makes of the files (`netlist.py`, `parts/`), which is trusted to read SystemVerilog.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bnnhw.hw_export.netlist import Netlist, Refuted, read_netlist
 from bnnhw.hw_export.parts import Claim, claims
 from bnnhw.hw_export.parts.part import Part
 from bnnhw.hw_export.parts.registers import registers
+from bnnhw.hw_export.refinement import Refinement, mapped_module
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, digest
 
@@ -49,8 +50,11 @@ class Obligation:
         return asdict(self)
 
 
-def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
-    """Every obligation of the export in ``directory``. Refuses files that its manifest does not state."""
+def prove_equivalence(directory: Path, netlist: bool = False) -> tuple[Obligation, ...]:
+    """Every obligation of the export in ``directory``. Refuses files that its manifest does not state.
+
+    netlist: also that what synthesis for Xilinx 7 series makes of it is the same (`refinement.py`).
+    """
     directory = Path(directory).resolve()
     model, manifest = verify_manifest(directory)
     try:
@@ -76,10 +80,10 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
         return f"{len(found[0].gates)} gates, {len(found[0].following)} flip-flops"
 
     oblige("bnn_top", "is gates, flip-flops and memories on one clock", "Yosys", elaborate)
-    for netlist in found:
-        for claim in claims(model, folded, netlist):
+    for gates in found:
+        for claim in claims(model, folded, gates):
             oblige(claim.part, claim.says, claim.how, partial(_cases, claim))
-        oblige("memories", "hold their files' words", "exhaustive", partial(_memories, directory, netlist))
+        oblige("memories", "hold their files' words", "exhaustive", partial(_memories, directory, gates))
     says = "reads and writes as documented, states this model, resets and counts"
     oblige("bnn_accelerator", says, "exhaustive", lambda: _registers(directory, digest(model)))
     oblige("quantizer.mem", "gives every pixel its level", "exhaustive", lambda: _quantizer(directory, model, folded))
@@ -93,6 +97,18 @@ def prove_equivalence(directory: Path) -> tuple[Obligation, ...]:
             how = "derived, exhaustive" if stage.unrolled else "exhaustive"
             says = "has this model's weights, and decides as it does for every sum"
             oblige(f"layer {index}", says, how, _layer_claim(directory, index, stage, comparisons))
+    if netlist:
+        cells: list[Refinement] = []
+
+        def synthesized() -> str:
+            cells.append(Refinement(read_netlist(directory, whole=True), mapped_module(directory)))
+            return f"{sum(map(len, cells[0].parts.values()))} bits"
+
+        oblige("netlist", "is cells on one clock; registers are found by their names", "Yosys", synthesized)
+        for refinement in cells:
+            for part in sorted(refinement.parts):
+                says = "registers, memories and outputs become what the RTL makes them"
+                oblige(f"netlist of {part}", says, "solver", partial(refinement.show, part))
     return tuple(made)
 
 

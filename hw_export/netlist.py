@@ -6,13 +6,12 @@ says what others must then be. Every net that was not given, and that does not f
 carried through the gates), so a result that is as claimed depends on nothing else. A net in the middle may be given,
 too: what holds for all its values holds for those it can take. That is how proofs are cut into small ones.
 
-Unrolled layers are left out (black boxes): `extraction.py` reads their text.
+Unrolled layers are left out (black boxes), since `extraction.py` reads their text, unless all is asked for.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export.synthesis import run_yosys
+from bnnhw.hw_export.synthesis import copy_sources, run_yosys
 
 Bit = int | str
 Plane = tuple[int, int]
@@ -94,21 +93,23 @@ class Netlist:
         return self.following[bit]
 
 
-def read_netlist(directory: Path, top: str = "bnn_top") -> Netlist:
+def read_netlist(directory: Path, top: str = "bnn_top", whole: bool = False) -> Netlist:
     """Elaborate the export in ``directory``. Its files should have been checked against their manifest.
 
-    top: `bnn_top` without its unrolled layers, or `bnn_accelerator` without `bnn_top`.
+    top: `bnn_top` without its unrolled layers, or `bnn_accelerator` without `bnn_top`; both of them all if `whole`.
     """
     inside = {"bnn_top"} if top == "bnn_accelerator" else {path.stem for path in directory.glob("bnn_layer*.sv")}
+    if whole:
+        inside = set()
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch)
-        for path in directory.iterdir():
-            if path.suffix in (".sv", ".mem"):
-                shutil.copy(path, where / path.name)
+        copy_sources(directory, where)
         sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
         boxes = "\n".join(f"blackbox {name}" for name in sorted(inside))
         run_yosys(SCRIPT.format(sources=sources, top=top, boxes=boxes), where)
         module = json.loads((where / "netlist.json").read_text())["modules"][top]
+    if any("init" in net["attributes"] for net in module["netnames"].values()):
+        raise Refuted(f"{top} has registers with initial values")
     clock = module["netnames"]["clk" if top == "bnn_top" else "aclk"]["bits"]
     gates: dict[int, tuple[str, tuple[Bit, ...]]] = {}
     following: dict[int, Bit] = {}
@@ -147,6 +148,8 @@ def _memory(name: str, cell: dict[str, Any], clock: list[Bit]) -> Memory:
         raise Refuted(f"memory {name} is written with another clock")
     initial = parameters["INIT"]
     contents, size = None, int(parameters["SIZE"], 2)
+    if ports and set(initial) - {"x"}:
+        raise Refuted(f"memory {name} is written and has initial words")
     if not ports:
         if set(initial) - {"0", "1"}:
             raise Refuted(f"memory {name} has words without a value")

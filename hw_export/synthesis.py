@@ -73,11 +73,22 @@ def run_yosys(script: str, where: Path) -> None:
         raise HardwareError(f"Yosys refused the hardware:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
+def copy_sources(directory: Path, where: Path) -> None:
+    """Copy an export's RTL and memory files to ``where``: the sandbox of the package's Yosys sees one folder only."""
+    for path in directory.iterdir():
+        if path.suffix in (".sv", ".mem"):
+            shutil.copy(path, where / path.name)
+
+
 def count_cells(where: Path, top: str, family: str) -> tuple[str, dict[str, int]]:
-    """Yosys' name, and how many cells of each kind the module `top` of the files in ``where`` becomes."""
+    """Yosys' name, and how many cells of each kind the module `top` of the files in ``where`` becomes.
+
+    The cells themselves are left there in ``mapped.json``.
+    """
     sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
     # Deferred, because a module's memory files are known only with its parameters.
     script = [f"read_verilog -sv -defer {sources}", f"{FAMILIES[family]} -top {top}", "tee -q -o stat.json stat -json"]
+    script.append("write_json mapped.json")
     run_yosys("\n".join(script) + "\n", where)
     counted = json.loads((where / "stat.json").read_text())
     counts = counted["design"]["num_cells_by_type"]
@@ -114,10 +125,7 @@ def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch)
-        # The sandbox that the package's Yosys runs in sees this folder only.
-        for name in manifest["files"]:
-            if name.endswith((".sv", ".mem")) and "/" not in name:
-                shutil.copy(directory / name, where / name)
+        copy_sources(directory, where)
         tool, cells = count_cells(where, "bnn_top", family)
     return Synthesis(
         family=family,

@@ -37,6 +37,9 @@ StyleName = Annotated[
     str, typer.Option("--style", help="folded, unrolled, or auto: whichever is smaller for each layer.")
 ]
 Family = Annotated[str, typer.Option("--family", help="Device family: xc7, xcup, ice40 or ecp5.")]
+NetlistToo = Annotated[
+    bool, typer.Option("--netlist", help="Also prove that what Yosys makes of it for Xilinx 7 series is the same.")
+]
 Backpressure = Annotated[
     int | None, typer.Option("--backpressure", min=0, help="Seed of random stalls on both streams; none by default.")
 ]
@@ -168,14 +171,14 @@ def synth(hardware: Hardware, family: Family = "xc7", json: Json = False) -> Non
     print_table(str(hardware), ["figure", "value"], rows)
 
 
-def prove_equivalence(hardware: Hardware, json: Json = False) -> None:
+def prove_equivalence(hardware: Hardware, netlist: NetlistToo = False, json: Json = False) -> None:
     """Prove, part by part and from the files, that the hardware computes its model."""
-    obligations = bnnhw.hw_export.prove_equivalence(hardware)
+    obligations = bnnhw.hw_export.prove_equivalence(hardware, netlist)
     if json:
         print_json([one.as_json() for one in obligations])
     else:
         columns = ["part", "claim", "how", "result", "detail", "seconds"]
-        results = ["proven" if one.holds else "REFUTED" for one in obligations]
+        results = ["proven" if one.holds else "NOT PROVEN" for one in obligations]
         rows: list[list[object]] = [
             [o.part, o.claim, o.how, result, o.detail, o.seconds]
             for o, result in zip(obligations, results, strict=True)
