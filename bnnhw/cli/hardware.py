@@ -37,6 +37,9 @@ StyleName = Annotated[
     str, typer.Option("--style", help="folded, unrolled, or auto: whichever is smaller for each layer.")
 ]
 Family = Annotated[str, typer.Option("--family", help="Device family: xc7, xcup, ice40 or ecp5.")]
+Place = Annotated[
+    bool, typer.Option("--place", help="Also place and route (ecp5 and ice40, with nextpnr): the clock it allows.")
+]
 NetlistToo = Annotated[
     bool, typer.Option("--netlist", help="Also prove that what Yosys makes of it for Xilinx 7 series is the same.")
 ]
@@ -161,13 +164,15 @@ def simulate(
         raise typer.Exit(1)
 
 
-def synth(hardware: Hardware, family: Family = "xc7", json: Json = False) -> None:
+def synth(hardware: Hardware, family: Family = "xc7", place: Place = False, json: Json = False) -> None:
     """Count what the hardware takes on a device: lookup tables, flip-flops, block memories (Yosys, before routing)."""
-    counted = bnnhw.hw_export.synthesize(hardware, family)
+    counted = bnnhw.hw_export.synthesize(hardware, family, place)
     if json:
         print_json(counted.as_json())
         return
-    rows: list[list[object]] = [[name, value] for name, value in counted.as_json().items() if name != "cells"]
+    figures = counted.as_json()
+    figures |= figures.pop("placement") or {}
+    rows: list[list[object]] = [[name, value] for name, value in figures.items() if name != "cells"]
     print_table(str(hardware), ["figure", "value"], rows)
 
 

@@ -6,8 +6,9 @@ import random
 import numpy as np
 import pytest
 from pysat.solvers import Cadical153
+from random_models import random_model
 
-from bnnhw.hw_export import export
+from bnnhw.hw_export import export, prove_equivalence
 from bnnhw.hw_export.graph import FALSE, Graph
 from bnnhw.hw_export.netlist import Refuted, read_netlist
 from bnnhw.hw_export.refinement import Refinement, mapped_module
@@ -184,6 +185,13 @@ def test_what_is_not_understood_is_refused(healthy):
             cell["connections"][pin] = [net]
         with pytest.raises(Refuted, match=word):
             Refinement(netlist, mutant)
+
+
+def test_the_netlist_is_among_the_obligations(tmp_path):
+    export(random_model(np.random.default_rng(5), hidden=1), tmp_path / "hw")
+    shown = prove_equivalence(tmp_path / "hw", netlist=True)
+    assert [one.part for one in shown if not one.holds] == []
+    assert {"quantize", "netlist", "netlist of bnn_top", "netlist of layer0"} <= {one.part for one in shown}
 
 
 @pytest.mark.parametrize("seed", range(20))
