@@ -110,7 +110,9 @@ class Mapped:
         return cell.name, sum(int(one) << place for place, one in enumerate(address)), 0
 
     def literal(self, bit: Bit) -> int:
-        """What a net is."""
+        """What a net is. A pin that is left open may be anything, each time."""
+        if bit == "x":
+            return self.graph.variable()
         pending = [bit]
         while pending:
             top = pending[-1]
@@ -130,7 +132,7 @@ class Mapped:
         return self.literals[bit]
 
     def _word(self, bits: tuple[Bit, ...]) -> list[int]:
-        return [self.graph.variable() if bit == "x" else self.literal(bit) for bit in bits]
+        return [self.literal(bit) for bit in bits]
 
     def _output(self, cell: Cell, pin: str, index: int) -> int:
         graph = self.graph
@@ -282,5 +284,5 @@ def _check_block(cell: Cell) -> None:
     quiet = all(set(pins.get(pin, "0")) <= {"0", "x"} for pin in ("WEA", "WEBWE", "RSTRAMARSTRAM"))
     if not quiet or int(parameters["DOA_REG"], 2) or any(int(parameters[f"WRITE_WIDTH_{port}"], 2) for port in "AB"):
         raise Refuted(f"{cell.name} is a block memory that is written or reset, whose function is not described")
-    if int(parameters["READ_WIDTH_B"], 2):
-        raise Refuted(f"{cell.name} is read by two ports")
+    if int(parameters["READ_WIDTH_B"], 2) or any(pin.startswith("CASCADE") for pin in pins):
+        raise Refuted(f"{cell.name} is read by two ports or joined with another")

@@ -211,9 +211,9 @@ class Refinement:
 
     def show(self, part: str) -> str:
         """Show that a part's registers, memories and outputs are the same in both; how many. Raises Refuted if not."""
-        found = {point.name: [decide(self.sweeper, claim) for claim in point.claims] for point in self.parts[part]}
+        found = [(point.name, [decide(self.sweeper, claim) for claim in point.claims]) for point in self.parts[part]]
         for verdict, says in (("refuted", "can differ"), ("undecided", "could not be decided")):
-            if wrong := [name for name, verdicts in found.items() if verdict in verdicts]:
+            if wrong := [name for name, verdicts in found if verdict in verdicts]:
                 without = f"; {len(self.lost)} bits such as {self.lost[0]} have no counterpart" if self.lost else ""
                 raise Refuted(f"{len(wrong)} of {len(found)} bits {says}, such as {wrong[0]}{without}")
         return f"{len(found)} bits"

@@ -115,6 +115,18 @@ def never_enabled(module, rng):
     module["cells"][rng.choice(enabled)]["connections"]["CE"] = ["0"]
 
 
+def inverted_output(module, rng):
+    """An output that is a register as well: the register stays right."""
+    pins = module["cells"]["$iopadmap$bnn_top.frame_error"]["connections"]
+    module["cells"]["not"] = {
+        "type": "INV",
+        "parameters": {},
+        "connections": {"I": pins["I"], "O": [10**6 + rng.randrange(10**6)]},
+        "port_directions": {"I": "input", "O": "output"},
+    }
+    pins["I"] = module["cells"]["not"]["connections"]["O"]
+
+
 def memory_constant(module, rng):
     """A bit of the words that a block memory of constants has: of the first 1,024, for its address counts to 1,920."""
     parameters = module["cells"][cells(module, "RAMB18E1")[0]]["parameters"]
@@ -160,7 +172,8 @@ def carry_in(module, rng):
     pins["CYINIT"] = ["1"] if pins["CYINIT"] == ["0"] else ["0"]
 
 
-MUTANTS = [table_bit, swapped_inputs, reset_value, never_enabled, memory_constant, memory_address]
+MUTANTS = [table_bit, swapped_inputs, reset_value, never_enabled, inverted_output]
+MUTANTS += [memory_constant, memory_address]
 MUTANTS += [written_always, written_elsewhere, swapped_lanes, shorter_shift, carry_in]
 
 
