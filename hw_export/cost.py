@@ -11,8 +11,6 @@ a constant memory becomes lookup tables or block memory is told by `rom.py`.
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
@@ -20,7 +18,8 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.hw_export import rom, sharing, unrolled
+from bnnhw.hw_export import rom, unrolled
+from bnnhw.hw_export.alike import different
 from bnnhw.hw_export.memory import pixel_width, threshold_columns, threshold_places, weight_columns, weight_planes
 from bnnhw.hw_export.stage import Stage
 from bnnhw.model import IntegerModel, Output
@@ -36,10 +35,9 @@ def _ram_tables(words: int, bits: int) -> int:
     return 4 * min(ceil(words / 32) * ceil(bits / 6), ceil(words / 64) * ceil(bits / 3))
 
 
-def _functions(kind: str, columns: npt.NDArray[np.bool_]) -> Features:
-    """What a constant memory [word, bit] is in logic. More than 64 words cost several times as much for each."""
-    words, needed = len(columns), 0 if rom.in_block(columns) else rom.functions(columns)
-    return {f"{kind} functions": needed * (words <= 64), f"{kind} functions of more": needed * (words > 64)}
+def _constant_tables(columns: npt.NDArray[np.bool_]) -> int:
+    """Lookup tables of a constant memory [word, bit]."""
+    return 0 if rom.in_block(columns) else rom.tables(columns)
 
 
 def neurons(stage: Stage) -> tuple[str, Features]:
@@ -48,65 +46,46 @@ def neurons(stage: Stage) -> tuple[str, Features]:
         return "pool", {"channels": stage.made[0], "one": 1}
     if stage.unrolled:
         return "unrolled", _unrolled(stage)
-    width, bits = stage.width, stage.counting.width
-    planes = weight_planes(stage)
+    return "folded", _folded(stage)
+
+
+def _folded(stage: Stage) -> Features:
+    """A lane's inputs are weighed and added, the sum is added to the count and stops, the count is compared."""
+    assert stage.counting is not None
+    planes, bits = weight_planes(stage), stage.counting.width
+    weights, thresholds = weight_columns(stage), threshold_columns(stage)
     used = np.asarray(planes.any(axis=0))
-    both, single = used.all(0), used.any(0) & ~used.all(0)
-    lanes = int(used.any(axis=(0, 2)).sum())
-    # With one or two words of weights next to nothing is left of an input.
-    inputs = width * (len(planes) > 2)
-    counters = [stage.slices, stage.taps, stage.groups, len(planes)]
-    if not isinstance(stage.layer, Output):
-        counters.append(threshold_places(stage) * stage.groups)
-    features: Features = {
-        "inputs with one sign": float(single.sum()) * inputs,
-        "inputs with both signs": float(both.sum()) * inputs,
-        "counts' bits": lanes * bits,
-        "chosen inputs": stage.channels * width * (stage.slices > 1),
-        "counters' bits": sum((n - 1).bit_length() for n in counters),
+    # Never 0: one bit tells the sign, which synthesis sees unless it is read from block memory.
+    one_bit = (planes[:, 0] != planes[:, 1]).all(0) & (not rom.in_block(weights))
+    both = used.all(0) & ~one_bit
+    terms = used.any(0).sum(axis=1)
+    lanes = int((terms > 0).sum())
+    places = 1 if isinstance(stage.layer, Output) else threshold_places(stage)
+    counters = [stage.slices, stage.taps, stage.groups, len(planes), places * stage.groups]
+    steps = [((n - 1).bit_length(), n & (n - 1) == 0) for n in counters]
+    return {
+        "added inputs": float((terms - 1).clip(0).sum()) * stage.width,
+        "inputs with both signs": float(both.sum()) * stage.width,
+        "counts' bits": lanes * bits * (len(planes) > stage.groups),
+        "compared bits": lanes * bits * (not isinstance(stage.layer, Output)),
+        "chosen inputs": stage.channels * stage.width * (stage.slices > 1),
+        "counters' bits, a power of 2": sum(width for width, whole in steps if whole),
+        "counters' bits, no power of 2": sum(width for width, whole in steps if not whole),
+        "constant memories": _constant_tables(weights) + _constant_tables(thresholds),
+        "one": 1,
     }
-    features |= _functions("weight", weight_columns(stage))
-    features |= _functions("threshold", threshold_columns(stage))
-    return "folded", features
 
 
 def _unrolled(stage: Stage) -> Features:
-    """First counters are made once for all neurons; what comes after them is a neuron's own."""
-    assert stage.counting is not None
-    cells = [cell for cell in unrolled.neurons(stage) if cell.at_least is not None]
-    counters: set[tuple[tuple[int, int], ...]] = set()
-    features: Features = {"looked up": 0, "added bits": 0, "further counts": 0, "compared": 0, "delayed": 0}
-    shapes = [_shape(cell.at_least) for cell in cells if cell.at_least is not None]
-    latest = max((shape.clocks for shape in shapes), default=1)
-    for cell, shape in zip(cells, shapes, strict=True):
-        features["looked up"] += shape.added == 0
-        features["compared"] += shape.added > 0
-        features["added bits"] += shape.added
-        features["further counts"] += shape.further
-        features["delayed"] += latest - shape.clocks > 1
-        if len(cell.literals) > unrolled.LOOKED_UP:
-            counters.update(sharing.counters(cell.inputs))
-    lowest, others = sharing.tables(counters)
-    return features | {"first counts' lowest bits": lowest * stage.width, "first counts": others * stage.width}
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """A comparison's tables of counters after the first, bits of the sum that is compared (0 if looked up), clocks."""
-
-    further: int
-    added: int
-    clocks: int
-
-
-@cache
-def _shape(at_least: unrolled.AtLeast) -> _Shape:
-    text, clocks = unrolled.module(at_least)
-    further = sum(
-        3 if size == "6" else 2 for level, size in re.findall(r" n(\d+)_\d+ = count(\d)", text) if level != "1"
-    )
-    added = sum(bit != "1'b0" for line in re.findall(r" second = \{([^}]*)\}", text) for bit in line.split())
-    return _Shape(further, added, clocks)
+    made = different(unrolled.neurons(stage), stage.width)
+    return {
+        "first counters' lowest bits": made.first_lowest,
+        "first counters": made.first,
+        "further counters' lowest bits": made.further_lowest,
+        "further counters": made.further,
+        "looked up": made.looked_up,
+        "one": 1,
+    }
 
 
 def window(stage: Stage) -> tuple[str, Features] | None:
@@ -124,28 +103,24 @@ def window(stage: Stage) -> tuple[str, Features] | None:
             "chosen": stage.window[0] * word * ceil(stage.ring_rows / 4),
             "rows": stage.window[0],
         }
-    words = stage.ring_rows * columns
-    block = _ram_in_block(words, word)
-    tables = 0 if block else _ram_tables(words, word)
-    joined = 0 if block else word * (ceil(words / 64) - 1)
+    words, padded = stage.ring_rows * columns, any(stage.padding)
+    block, whole_columns = _ram_in_block(words, word), columns & (columns - 1) == 0
+    features: Features = {
+        "one": 1,
+        "memory": 0 if block else _ram_tables(words, word),
+        "joined": 0 if block else word * (ceil(words / 64) - 1),
+        "columns, a power of 2": (columns.bit_length() - 1) * whole_columns,
+        "columns, no power of 2": columns.bit_length() * (not whole_columns),
+    }
     if stage.whole:
-        return "whole", {
-            "one": 1,
-            "memory": tables,
-            "joined": joined,
-            "word": 0 if block else word,
-            "word of a block": word if block else 0,
-            "columns, a power of 2": (columns.bit_length() - 1) * float(columns & (columns - 1) == 0),
-            "columns, no power of 2": columns.bit_length() * float(columns & (columns - 1) != 0),
-        }
-    return "window", {
+        return "whole", features
+    return "window", features | {
         "padded": padded,
-        "memory": tables,
-        "joined": joined,
-        "word": word,
+        "padded word": word * padded,
         "taps' bits": sum(n.bit_length() for n in stage.window),
         "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
-        "address' bits": words.bit_length() * float(columns & (columns - 1) != 0),
+        "words' bits": (words - 1).bit_length(),
+        "rows, no power of 2": stage.ring_rows & (stage.ring_rows - 1) != 0,
     }
 
 

@@ -1,9 +1,9 @@
 """Where a constant memory goes: into lookup tables or into block memory.
 
-In logic, a column of the memory is a function of the address: a lookup table for 64 words, where columns that are
-constant, alike or opposite cost nothing. Weights are sparse and have more words than that, and Yosys' optimization of
-logic then takes twice as many tables and more (counted: 8.4 a column of 216 words, a tenth of them 1, where 4 would
-do). So block memory is asked for as soon as it is the cheaper one by this count; otherwise synthesis chooses.
+In logic, a column of the memory is a function of the address: a lookup table for each 64 words and what chooses among
+these, where columns that are constant, alike, opposite or a bit of the address cost nothing. Synthesis is told so
+(``constant_memory.v``), and the cost model counts the same. Block memory is asked for as soon as it is the cheaper one;
+otherwise synthesis chooses.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Words and their bits of half a block memory (18 Kbit)."""
 HALF = 129.0
 """Lookup tables that half a block memory is worth: Yosys' figure; devices have about 200 for each."""
-MANY = 2.2
-"""Lookup tables of a function where there are more than 64 words, for each 64."""
 
 
 def halves(words: int, bits: int) -> int:
@@ -31,15 +29,22 @@ def varying(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return columns[:, (columns != columns[:1]).any(axis=0)]
 
 
-def functions(columns: npt.NDArray[np.bool_]) -> int:
-    """A memory [word, bit] as six-input functions of the address that are not constant, alike or opposite."""
+def tables(columns: npt.NDArray[np.bool_]) -> int:
+    """Lookup tables of six inputs that a memory [word, bit] is in logic."""
     words = len(columns)
     columns = np.unique(columns ^ columns[:1], axis=1)
-    padded = np.zeros((ceil(words / 64) * 64, columns.shape[1]), bool)
+    padded = np.zeros((1 << (words - 1).bit_length(), columns.shape[1]), bool)
     padded[:words] = columns
-    chunks = padded.reshape(ceil(words / 64), 64, columns.shape[1]).transpose(2, 0, 1)
-    changing = (chunks != chunks[:, :, :1]).any(axis=2)
-    return len(np.unique((chunks ^ chunks[:, :, :1])[changing], axis=0))
+    if len(padded) < 64:
+        padded = np.tile(padded, (64 // len(padded), 1))
+    banks = len(padded) // 64
+    shaped = padded.reshape(banks, 64, -1).transpose(2, 0, 1)
+    functions = (shaped ^ shaped[:, :, :1]).reshape(-1, 64)
+    free = np.vstack([np.zeros(64, bool), (np.arange(64) >> np.arange(6)[:, None] & 1).astype(bool)])
+    needed = len(np.unique(np.vstack([functions, free]), axis=0)) - len(free)
+    chosen = int((shaped != shaped[:, :1]).any(axis=(1, 2)).sum())
+    # A table chooses among four.
+    return needed + chosen * ceil((banks - 1) / 3)
 
 
 def in_block(columns: npt.NDArray[np.bool_]) -> bool:
@@ -47,9 +52,8 @@ def in_block(columns: npt.NDArray[np.bool_]) -> bool:
     words, bits = varying(columns).shape
     if not bits:
         return False
-    block = halves(words, bits) * HALF
     # Yosys by itself counts a table for each 64 bits.
-    return words * bits / 64 > block or functions(columns) * (MANY if words > 64 else 1.0) > block
+    return max(words * bits / 64, tables(columns)) > halves(words, bits) * HALF
 
 
 def style(columns: npt.NDArray[np.bool_]) -> str:

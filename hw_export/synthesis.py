@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict
@@ -28,6 +29,10 @@ FAMILIES = {
     "ecp5": "synth_ecp5",
 }
 """Device families and the Yosys command that maps to each: Xilinx 7 series and UltraScale+, Lattice iCE40 and ECP5."""
+SIX_INPUTS = ("xc7", "xcup")
+"""Those whose lookup tables have six inputs."""
+
+CONSTANT_MEMORY = "constant_memory.v"
 
 LOOKUP_TABLES = {"SB_LUT4": 1, "LUT4": 1, **{f"LUT{n}": 1 for n in range(1, 7)}}
 MEMORY_TABLES = {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M16": 8, "RAM64M8": 8}
@@ -85,19 +90,41 @@ def copy_sources(directory: Path, where: Path) -> None:
             shutil.copy(path, where / path.name)
 
 
-def count_cells(where: Path, top: str, family: str) -> tuple[str, dict[str, int]]:
-    """Yosys' name, and how many cells of each kind the module `top` of the files in ``where`` becomes.
+def map_cells(where: Path, top: str, family: str, then: str) -> None:
+    """Map module `top` of the files in ``where`` to the family's cells, and run Yosys' command ``then``.
 
-    The cells themselves are left there in ``mapped.json``.
+    Where tables have six inputs, the constant memories that are no block memories become tables before any other logic
+    does, by `constant_memory.v`.
     """
+    whole = f"{FAMILIES[family]} -top {top}"
+    mapped = [whole]
+    if family in SIX_INPUTS:
+        shutil.copy(str(files("bnnhw.hw_export") / CONSTANT_MEMORY), where / CONSTANT_MEMORY)
+        mapped = [
+            f"{whole} -run begin:map_ffram",
+            f"techmap -map {CONSTANT_MEMORY} t:$mem_v2",
+            # Tables and registers that are alike become one. What comes after leaves them as they are.
+            "opt -full",
+            "techmap -map +/xilinx/lut_map.v -D LUT_WIDTH=6 t:$lut",
+            f"{whole} -run map_ffram:",
+        ]
     sources = " ".join(sorted(path.name for path in where.glob("*.sv")))
     # Deferred, because a module's memory files are known only with its parameters.
-    script = [f"read_verilog -sv -defer {sources}", f"{FAMILIES[family]} -top {top}", "tee -q -o stat.json stat -json"]
-    script.append("write_json mapped.json")
-    run_yosys("\n".join(script) + "\n", where)
+    run_yosys("\n".join([f"read_verilog -sv -defer {sources}", *mapped, then]) + "\n", where)
+
+
+def count_cells(where: Path, top: str, family: str) -> tuple[str, dict[str, dict[str, int]]]:
+    """Yosys' name, and how many cells of each kind the module `top` of the files in ``where`` becomes, and every
+    module in it that is kept apart. The cells themselves are left in ``mapped.json``."""
+    map_cells(where, top, family, "tee -q -o stat.json stat -json\nwrite_json mapped.json")
     counted = json.loads((where / "stat.json").read_text())
-    counts = counted["design"]["num_cells_by_type"]
-    return str(counted["creator"]), {name: int(number) for name, number in counts.items() if name != "$scopeinfo"}
+    cells = {
+        name.removeprefix("\\"): {
+            kind: int(number) for kind, number in module["num_cells_by_type"].items() if kind != "$scopeinfo"
+        }
+        for name, module in counted["modules"].items()
+    }
+    return str(counted["creator"]), cells
 
 
 class Taken(TypedDict):
@@ -136,9 +163,10 @@ def synthesize(directory: Path, family: str = "xc7", placed: bool = False) -> Sy
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch)
         copy_sources(directory, where)
-        tool, cells = count_cells(where, "bnn_top", family)
+        tool, modules = count_cells(where, "bnn_top", family)
         module = json.loads((where / "mapped.json").read_text())["modules"]["bnn_top"]
         placement = place(where, family, int(manifest["cycles"])) if placed else None
+    cells = modules["bnn_top"]
     return Synthesis(
         family=family,
         tool=tool,

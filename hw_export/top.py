@@ -6,7 +6,7 @@ so back-pressure on the output stops the input without losing a beat.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnnhw.hw_export import rom
 from bnnhw.hw_export.folding import Plan
@@ -115,8 +115,9 @@ def parts(model: IntegerModel, plan: Plan) -> list[Part]:
     return made
 
 
-def alone(model: IntegerModel, plan: Plan) -> dict[str, str]:
-    """SystemVerilog text of a module ``alone`` for each part, which is synthesized by itself with it."""
+def alone(model: IntegerModel, plan: Plan, prefix: str = "") -> dict[str, str]:
+    """SystemVerilog text, for each part, of a module ``<prefix><part>`` that synthesis keeps apart. The names of memory
+    files in it begin with ``prefix``."""
     chain = [_quantize(model, plan), *parts(model, plan), _scores(model, plan)]
     texts, width = {}, plan.values * lane_width(model)
     for part in chain:
@@ -128,8 +129,14 @@ def alone(model: IntegerModel, plan: Plan) -> dict[str, str]:
         if part is chain[-1]:
             ports |= {"m_last": (1, "output")}
         header = ",\n".join(f"    {way} wire [{bits - 1}:0] {name}" for name, (bits, way) in ports.items())
-        instance = _instance(part, {name: name for name in ports})
-        texts[part.name] = f"module alone (\n{header}\n);\n{instance}endmodule\n"
+        named = {
+            key: f'"{prefix}{str(value)[1:]}' if key.endswith("_FILE") else value
+            for key, value in part.parameters.items()
+        }
+        instance = _instance(replace(part, parameters=named), {name: name for name in ports})
+        texts[part.name] = (
+            f"(* keep, keep_hierarchy *)\nmodule {prefix}{part.name} (\n{header}\n);\n{instance}endmodule\n"
+        )
         width = part.width
     return texts
 

@@ -49,17 +49,17 @@ def module(at_least: AtLeast) -> tuple[str, int]:
     columns = [[f"x[{sum(at_least.bits[:k]) + i}]" for i in range(n)] for k, n in enumerate(at_least.bits)]
     body: list[str] = []
     level = clocks = 0
-    while _unfinished(columns):
+    while unfinished(columns):
         level += 1
         body.append(f"  // Level {level}: " + ", ".join(f"{len(c)} of weight {1 << k}" for k, c in enumerate(columns)))
         columns = _reduced(columns, level, body)
-        if level % LEVELS_A_CLOCK == 0 and _unfinished(columns):
+        if level % LEVELS_A_CLOCK == 0 and unfinished(columns):
             clocks += 1
             columns = _registered(columns, level, body)
     if level > 0:
         clocks += 1
         columns = _registered(columns, level, body)
-    body += _looked_up(columns, at_least) if _bits(columns) <= LOOKED_UP else _compared(columns, at_least)
+    body += _looked_up(columns, at_least) if looked_up(columns) else _compared(columns, at_least)
     inputs = sum(at_least.bits)
     shape = ", ".join(f"{n} of weight {1 << k}" for k, n in enumerate(at_least.bits))
     functions = []
@@ -82,12 +82,14 @@ def module(at_least: AtLeast) -> tuple[str, int]:
     return "\n".join(lines) + "\n", clocks + 1
 
 
-def _bits(columns: Sequence[Sequence[str]]) -> int:
-    return sum(map(len, columns))
+def looked_up(columns: Sequence[Sequence[object]]) -> bool:
+    """Whether one table takes all the bits that are left, by weight."""
+    return sum(map(len, columns)) <= LOOKED_UP
 
 
-def _unfinished(columns: Sequence[Sequence[str]]) -> bool:
-    return _bits(columns) > LOOKED_UP and any(len(column) > 2 for column in columns)
+def unfinished(columns: Sequence[Sequence[object]]) -> bool:
+    """Whether another level of counters is needed."""
+    return not looked_up(columns) and any(len(column) > 2 for column in columns)
 
 
 def _looked_up(columns: list[list[str]], at_least: AtLeast) -> list[str]:

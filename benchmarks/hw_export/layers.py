@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ LARGEST = 600
 """PE x SIMD of a folded layer at most, so that a count takes seconds."""
 MOST_WEIGHTS = 2500
 """Weights of an unrolled layer at most."""
+TOGETHER = 6
+"""Layers that one run of Yosys counts."""
 
 
 def random_layer(number: int) -> tuple[IntegerModel, Stage]:
@@ -95,25 +97,45 @@ def _folded(rng: np.random.Generator, stage: Stage, unroll: bool) -> Stage:
     return chosen[int(rng.integers(len(chosen)))]
 
 
-def count(number: int) -> dict[str, object]:
-    """Yosys' counts of layer `number`, part by part; every tenth time also of the quantizer and the scores."""
+def plan_of(number: int) -> tuple[IntegerModel, Plan]:
+    """The network and the plan that layer `number` is in."""
     model, stage = random_layer(number)
-    rest = stages(model)[1:]
     values = (1, 1, 2, 4)[number % 4] if model.quantizer.shape[0] % 4 == 0 else 1
-    plan = Plan(model, values, (stage, *rest), int(np.prod(model.quantizer.shape)) // values)
-    wanted = {"window0", "layer0"} | ({"quantize", "scores"} if number % 10 == 0 else set())
-    counted = {}
-    for name, text in top.alone(model, plan).items():
-        if name not in wanted:
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            where = Path(scratch)
+    return model, Plan(model, values, (stage, *stages(model)[1:]), int(np.prod(model.quantizer.shape)) // values)
+
+
+def count(numbers: list[int]) -> list[dict[str, object]]:
+    """Yosys' counts of layers, part by part; of every tenth layer also of the quantizer and the scores."""
+    parts = []
+    with tempfile.TemporaryDirectory() as scratch:
+        where = Path(scratch)
+        for number in numbers:
+            model, plan = plan_of(number)
             for file, contents in emit.contents(model, plan).items():
-                if file != "bnn_top.sv" and "/" not in file:
+                if file.endswith(".sv") and file != "bnn_top.sv":
                     (where / file).write_bytes(contents)
-            (where / "alone.sv").write_text(text)
-            counted[name] = tally(count_cells(where, "alone", "xc7")[1])
-    return {"layer": number, "counted": counted}
+                if file.endswith(".mem") and "/" not in file:
+                    (where / f"l{number}_{file}").write_bytes(contents)
+            wanted = {"window0", "layer0"} | ({"quantize", "scores"} if number % 10 == 0 else set())
+            for name, text in top.alone(model, plan, f"l{number}_").items():
+                if name in wanted:
+                    parts.append((number, name))
+                    (where / f"l{number}_{name}.sv").write_text(text)
+        instances = "".join(f"  l{number}_{name} l{number}_{name}_part ();\n" for number, name in parts)
+        (where / "parts.sv").write_text(f"module parts;\n{instances}endmodule\n")
+        _, cells = count_cells(where, "parts", "xc7")
+    lines: dict[int, dict[str, object]] = {number: {} for number in numbers}
+    for number, name in parts:
+        lines[number][name] = tally(cells[f"l{number}_{name}"])
+    return [{"layer": number, "counted": counted} for number, counted in lines.items()]
+
+
+def together(numbers: list[int]) -> list[list[int]]:
+    """Layers that one run of Yosys counts: reading its libraries takes longer than most layers. Those with unrolled
+    layers are by themselves, because these are modules of the same names."""
+    single = [number for number in numbers if any(stage.unrolled for stage in plan_of(number)[1].stages)]
+    rest = [number for number in numbers if number not in single]
+    return [*([number] for number in single), *(rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER))]
 
 
 def samples(path: Path) -> list[tuple[int, str, str, cost.Features, float]]:
@@ -121,10 +143,9 @@ def samples(path: Path) -> list[tuple[int, str, str, cost.Features, float]]:
     made = []
     for line in counted_lines(path):
         number = line["layer"]
-        model, stage = random_layer(number)
-        rest = stages(model)[1:]
-        values = (1, 1, 2, 4)[number % 4] if model.quantizer.shape[0] % 4 == 0 else 1
-        described = cost.ends(model, values, (rest[-1] if rest else stage).counting.width)
+        model, plan = plan_of(number)
+        stage = plan.stages[0]
+        described = cost.ends(model, plan.values, plan.stages[-1].counting.width)
         described |= {"layer0": cost.neurons(stage)}
         if (window := cost.window(stage)) is not None:
             described["window0"] = window
@@ -194,10 +215,13 @@ def counted_lines(path: Path) -> list[dict[str, object]]:
 def run_count(arguments: argparse.Namespace) -> None:
     known = {line["layer"] for line in counted_lines(arguments.out)}
     wanted = [n for n in range(arguments.first, arguments.first + arguments.layers) if n not in known]
+    done = 0
     with ProcessPoolExecutor(arguments.workers) as pool, arguments.out.open("a") as out:
-        for done, line in enumerate(pool.map(count, wanted), 1):
-            out.write(json.dumps(line) + "\n")
+        for finished in as_completed([pool.submit(count, some) for some in together(wanted)]):
+            lines = finished.result()
+            out.write("".join(json.dumps(line) + "\n" for line in lines))
             out.flush()
+            done += len(lines)
             print(f"\r{done} of {len(wanted)}", end="", file=sys.stderr)
 
 

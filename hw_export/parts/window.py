@@ -113,7 +113,10 @@ def window(part: Part, stage: Stage) -> None:
     if memory.size != ring.rows * ring.in_w:
         raise Refuted(f"{part.prefix} has room for {memory.size} words")
     part.give(cases, step=1)
-    part.follows(cases, padding=~on_image)
+    if any(stage.padding):
+        part.follows(cases, padding=~on_image)
+    elif not on_image.all():
+        raise Refuted(f"{part.prefix} needs padding that it does not have")
     part.expect_bits(cases, "read address", memory.read_address, (phase + y) % ring.rows * ring.in_w + x, on_image)
 
     slot, in_column, take = combinations(ring.rows, ring.in_w, 2)
@@ -125,6 +128,9 @@ def window(part: Part, stage: Stage) -> None:
     _writes(part, cases, memory, take)
     part.moves("word", part.after("word"), memory.read_data, step=1)
     part.moves("word", part.after("word"), part.word("word"), step=0)
+    if not any(stage.padding):
+        part.moves("m_data", part.word("m_data"), part.word("word"))
+        return
     part.moves("padding", part.after("padding"), part.word("padding"), step=0)
     part.moves("m_data", part.word("m_data"), part.word("word"), padding=0)
     part.moves("m_data", part.word("m_data"), ("0",) * len(part.word("word")), padding=1)

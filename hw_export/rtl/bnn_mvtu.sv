@@ -44,7 +44,7 @@ module bnn_mvtu #(
   localparam integer RESULT = (THRESHOLD != 0) ? 1 : COUNT_WIDTH;
   // Bits of what SIMD inputs add.
   localparam integer ADDED_WIDTH = $clog2(SIMD * HIGHEST + 1);
-  localparam [ADDED_WIDTH-1:0] ALL = HIGHEST[ADDED_WIDTH-1:0];
+  localparam [WIDTH-1:0] ALL = HIGHEST[WIDTH-1:0];
   localparam integer SUM_WIDTH = ((ADDED_WIDTH > COUNT_WIDTH) ? ADDED_WIDTH : COUNT_WIDTH) + 1;
   localparam [SUM_WIDTH-1:0] MOST = {{(SUM_WIDTH - COUNT_WIDTH) {1'b0}}, {COUNT_WIDTH{1'b1}}};
 
@@ -100,14 +100,16 @@ module bnn_mvtu #(
       wire [SIMD-1:0] minus = planes[(PE+lane)*SIMD+:SIMD];
       reg [ADDED_WIDTH-1:0] added;
       for (i = 0; i < SIMD; i = i + 1) begin : term
-        wire [ADDED_WIDTH-1:0] level = {{(ADDED_WIDTH - WIDTH) {1'b0}}, inputs[i*WIDTH+:WIDTH]};
+        // As narrow as a level: Yosys would not see that the bits above are 0 after the subtraction.
+        wire [WIDTH-1:0] level = inputs[i*WIDTH+:WIDTH];
+        wire [WIDTH-1:0] weighed = plus[i] ? level : minus[i] ? ALL - level : {WIDTH{1'b0}};
         wire [ADDED_WIDTH-1:0] carried, sum;
         if (i == 0) begin : start
           assign carried = {ADDED_WIDTH{1'b0}};
         end else begin : link
           assign carried = term[i-1].sum;
         end
-        assign sum = carried + (plus[i] ? level : minus[i] ? ALL - level : {ADDED_WIDTH{1'b0}});
+        assign sum = carried + {{(ADDED_WIDTH - WIDTH) {1'b0}}, weighed};
       end
 
       // Stage 3: the count, and with a neuron's last slice its result.

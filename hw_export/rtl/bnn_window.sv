@@ -63,7 +63,8 @@ module bnn_window #(
 
   reg [WIDTH-1:0] word;
   reg padding;
-  assign m_data = padding ? {WIDTH{1'b0}} : word;
+  // Without padding no word is ever replaced, which synthesis would not see.
+  assign m_data = ((PAD_H != 0 || PAD_W != 0) && padding) ? {WIDTH{1'b0}} : word;
 
   always @(posedge clk) if (take) ring[place] <= s_data;
   always @(posedge clk) if (step) word <= ring[address];

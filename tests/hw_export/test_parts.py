@@ -54,7 +54,7 @@ MUTANTS = {
         ("(turn >= ROWS) ? turn - ROWS : turn", "turn"),
         ("in_slot * IN_W + in_column", "oldest * IN_W + in_column"),
         ("if (take) ring[place]", "if (s_valid) ring[place]"),
-        ("padding ? {WIDTH{1'b0}}", "padding ? {WIDTH{1'b1}}"),
+        ("padding) ? {WIDTH{1'b0}}", "padding) ? {WIDTH{1'b1}}"),
         ("step && tap_column_last && tap_row_last && pass_last", "step && tap_column_last && tap_row_last"),
         ("rows_ready && (!m_valid || m_ready)", "rows_ready && m_ready"),
         ("if (step) word <= ", "if (rows_ready) word <= "),
