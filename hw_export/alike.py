@@ -92,12 +92,11 @@ def _function(last: Sequence[tuple[Node, int]], threshold: int) -> tuple[tuple[i
         weight * (values[:, place] != turned).astype(np.int64) for place, ((_, turned), weight) in enumerate(ordered)
     )
     reached = (np.asarray(total) >= threshold).reshape((2,) * len(ordered))
-    read = []
+    read: list[int] = []
     for (number, _), _ in ordered:
         axis = len(read)
         if np.array_equal(reached.take(0, axis), reached.take(1, axis)):
             reached = reached.take(0, axis)
         else:
             read.append(number)
-    flat = reached.ravel()
-    return tuple(read), (flat ^ flat[0]).tobytes()
+    return tuple(read), np.logical_xor(reached, reached.ravel()[0]).tobytes()

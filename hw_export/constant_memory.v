@@ -34,15 +34,16 @@ module constant_memory (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CL
   input [ABITS-1:0] RD_ADDR;
   output [WIDTH-1:0] RD_DATA;
 
-  // Written memories, those with several ports and those that are reset are left as they are.
-  wire _TECHMAP_FAIL_ = WR_PORTS != 0 || RD_PORTS != 1 || OFFSET != 0
+  // Memories that are written or reset, have several ports or words without a value are left as they are.
+  wire _TECHMAP_FAIL_ = WR_PORTS != 0 || RD_PORTS != 1 || OFFSET != 0 || ^INIT === 1'bx
                      || _TECHMAP_CONSTVAL_RD_ARST_ !== 1'b0 || _TECHMAP_CONSTVAL_RD_SRST_ !== 1'b0;
 
   // In parts, because Yosys copies all of a constant to read one bit of it.
   localparam PARTS = (WIDTH + 31) / 32;
   function [SIZE*32-1:0] columns(input integer first);
     integer i;
-    for (i = 0; i < SIZE; i = i + 1) columns[i*32+:32] = INIT[i*WIDTH+first+:32];
+    for (i = 0; i < SIZE; i = i + 1)
+      columns[i*32+:32] = INIT[i*WIDTH+first+:32] & (32'hffffffff >> (first + 32 > WIDTH ? first + 32 - WIDTH : 0));
   endfunction
   wire [PARTS*32-1:0] data;
   assign RD_DATA = data[WIDTH-1:0];
@@ -56,7 +57,7 @@ module constant_memory (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CL
   endgenerate
 endmodule
 
-// A memory of 32 columns, bits beyond the memory's width unknown.
+// A memory of 32 columns, those beyond the memory's width 0.
 module constant_part (clk, go, address, data);
   parameter SIZE = 1;
   parameter ABITS = 1;

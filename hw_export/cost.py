@@ -40,6 +40,11 @@ def _constant_tables(columns: npt.NDArray[np.bool_]) -> int:
     return 0 if rom.in_block(columns) else rom.tables(columns)
 
 
+def _joined(columns: npt.NDArray[np.bool_]) -> int:
+    """Lookup tables that a constant memory [word, bit] takes beside its block memories."""
+    return rom.block(*rom.varying(columns).shape)[1] if rom.in_block(columns) else 0
+
+
 def neurons(stage: Stage) -> tuple[str, Features]:
     """The kind and features of a layer's neurons, or pooling."""
     if stage.counting is None:
@@ -60,6 +65,7 @@ def _folded(stage: Stage) -> Features:
     both = used.all(0) & ~one_bit
     terms = used.any(0).sum(axis=1)
     lanes = int((terms > 0).sum())
+    compared = thresholds.reshape(len(thresholds), stage.pe, -1)[:, terms > 0]
     places = 1 if isinstance(stage.layer, Output) else threshold_places(stage)
     counters = [stage.slices, stage.taps, stage.groups, len(planes), places * stage.groups]
     steps = [((n - 1).bit_length(), n & (n - 1) == 0) for n in counters]
@@ -67,11 +73,13 @@ def _folded(stage: Stage) -> Features:
         "added inputs": float((terms - 1).clip(0).sum()) * stage.width,
         "inputs with both signs": float(both.sum()) * stage.width,
         "counts' bits": lanes * bits * (len(planes) > stage.groups),
-        "compared bits": lanes * bits * (not isinstance(stage.layer, Output)),
+        # Bits of thresholds that are the same in every word make the comparison one with constants.
+        "compared bits": rom.varying(compared.reshape(len(thresholds), -1)).shape[1],
         "chosen inputs": stage.channels * stage.width * (stage.slices > 1),
         "counters' bits, a power of 2": sum(width for width, whole in steps if whole),
         "counters' bits, no power of 2": sum(width for width, whole in steps if not whole),
         "constant memories": _constant_tables(weights) + _constant_tables(thresholds),
+        "joined block memories": sum(map(_joined, (weights, thresholds))),
         "one": 1,
     }
 
@@ -109,6 +117,7 @@ def window(stage: Stage) -> tuple[str, Features] | None:
         "one": 1,
         "memory": 0 if block else _ram_tables(words, word),
         "joined": 0 if block else word * (ceil(words / 64) - 1),
+        "joined block memories": rom.block(words, word)[1] if block else 0,
         "columns, a power of 2": (columns.bit_length() - 1) * whole_columns,
         "columns, no power of 2": columns.bit_length() * (not whole_columns),
     }
@@ -125,7 +134,7 @@ def window(stage: Stage) -> tuple[str, Features] | None:
 
 
 def _ram_in_block(words: int, bits: int) -> bool:
-    return RAM_TABLE * _ram_tables(words, bits) > rom.halves(words, bits) * rom.HALF
+    return RAM_TABLE * _ram_tables(words, bits) > rom.block(words, bits)[0] * rom.HALF
 
 
 @cache
@@ -168,8 +177,8 @@ def block_memories(stage: Stage) -> float:
     made = 0
     words, bits = stage.ring_rows * stage.grid[1], stage.channels * stage.width
     if _ram_in_block(words, bits):
-        made += rom.halves(words, bits)
+        made += rom.block(words, bits)[0]
     if stage.counting is not None:
         memories = weight_columns(stage), threshold_columns(stage)
-        made += sum(rom.halves(*rom.varying(memory).shape) for memory in memories if rom.in_block(memory))
+        made += sum(rom.block(*rom.varying(memory).shape)[0] for memory in memories if rom.in_block(memory))
     return made / 2

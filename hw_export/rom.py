@@ -19,9 +19,19 @@ HALF = 129.0
 """Lookup tables that half a block memory is worth: Yosys' figure; devices have about 200 for each."""
 
 
-def halves(words: int, bits: int) -> int:
-    """Block memory halves that a memory takes."""
-    return max(1, min(ceil(words / depth) * ceil(bits / width) for depth, width in SHAPES))
+def block(words: int, bits: int) -> tuple[int, int]:
+    """What a memory takes in block memory: halves of one, and lookup tables that join their outputs where it has more
+    words than one of them."""
+    made = []
+    for depth, width in SHAPES:
+        banks = ceil(words / depth)
+        made.append((max(1, banks * ceil(bits / width)), bits * choices(banks)))
+    return min(made, key=lambda one: one[0] * HALF + one[1])
+
+
+def choices(number: int) -> int:
+    """Lookup tables that choose one bit of a number of them: four at a time."""
+    return ceil((number - 1) / 3)
 
 
 def varying(columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -43,8 +53,7 @@ def tables(columns: npt.NDArray[np.bool_]) -> int:
     free = np.vstack([np.zeros(64, bool), (np.arange(64) >> np.arange(6)[:, None] & 1).astype(bool)])
     needed = len(np.unique(np.vstack([functions, free]), axis=0)) - len(free)
     chosen = int((shaped != shaped[:, :1]).any(axis=(1, 2)).sum())
-    # A table chooses among four.
-    return needed + chosen * ceil((banks - 1) / 3)
+    return needed + chosen * choices(banks)
 
 
 def in_block(columns: npt.NDArray[np.bool_]) -> bool:
@@ -53,7 +62,7 @@ def in_block(columns: npt.NDArray[np.bool_]) -> bool:
     if not bits:
         return False
     # Yosys by itself counts a table for each 64 bits.
-    return max(words * bits / 64, tables(columns)) > halves(words, bits) * HALF
+    return bool(max(words * bits / 64, tables(columns)) > block(words, bits)[0] * HALF)
 
 
 def style(columns: npt.NDArray[np.bool_]) -> str:

@@ -187,13 +187,19 @@ def fit(
         errors.append(("held out" if held_out(number) else "fitted", number, taken_all, error))
     report = {}
     for which in ("fitted", "held out"):
-        size = np.array([abs(error) for third, _, _, error in errors if third == which])
+        taken = np.array([luts for third, _, luts, _ in errors if third == which])
+        error = np.array([one for third, _, _, one in errors if third == which])
+        size, large = np.abs(error), taken > 100
         report[which] = {
             "layers": len(size),
             "mean error": round(float(size.mean()), 4),
             "median error": round(float(np.median(size)), 4),
             "within 15 %": round(float((size <= 0.15).mean()), 4),
             "largest error": round(float(size.max()), 4),
+            "error of the sum": round(float((taken * error).sum() / taken.sum()), 4),
+            "layers above 100 tables": int(large.sum()),
+            "their mean error": round(float(size[large].mean()), 4),
+            "of them within 15 %": round(float((size[large] <= 0.15).mean()), 4),
         }
     return coefficients, report, errors
 
