@@ -23,12 +23,11 @@ Node = tuple[int, bool]
 
 @dataclass(frozen=True)
 class Different:
-    """How many bits and tables there are. first, further: lowest bits of the counters of the first level and of those
-    after it, then their other bits. looked_up: tables of the last bits."""
+    """How many bits and tables there are. first_lowest, first: the lowest bits of the first level's counters, and their
+    other bits. further: those other bits of all the levels after it. looked_up: tables of the last bits."""
 
     first_lowest: int
     first: int
-    further_lowest: int
     further: int
     looked_up: int
 
@@ -46,7 +45,7 @@ class _Numbers:
 def different(neurons: Iterable[Neuron], width: int) -> Different:
     """Of the neurons of a layer whose levels have `width` bits."""
     numbers = _Numbers()
-    lowest: list[set[int]] = [set(), set()]
+    lowest: set[int] = set()
     others: list[dict[tuple[Node, ...], int]] = [{}, {}]
     tables = set()
     for neuron in neurons:
@@ -61,7 +60,8 @@ def different(neurons: Iterable[Neuron], width: int) -> Different:
                 for size in sharing.counter_sizes(len(column)):
                     part, rest = tuple(sorted(rest[:size])), rest[size:]
                     xor = numbers.of(frozenset(number for number, _ in part))
-                    lowest[level].add(xor)
+                    if level == 0:
+                        lowest.add(xor)
                     made[k].append((xor, sum(turned for _, turned in part) % 2 == 1))
                     others[level][part] = 1 + (size > 3)
                     made[k + 1].append((numbers.of((part, 1)), False))
@@ -75,9 +75,8 @@ def different(neurons: Iterable[Neuron], width: int) -> Different:
         if looked_up(columns):
             tables.add(_function(last, neuron.at_least.threshold))
     return Different(
-        len(lowest[0]),
+        len(lowest),
         sum(others[0].values()),
-        len(lowest[1] - lowest[0]),
         sum(others[1].values()),
         # A bit as it is takes no table.
         sum(len(read) > 1 for read, _ in tables),

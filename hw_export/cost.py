@@ -2,8 +2,9 @@
 
     lookup tables = sum of coefficient * feature
 
-A feature is something that one can count without synthesis: inputs that a lane has weights for, bits of counters,
-words under the kernel, the six-input functions that a small memory becomes. Coefficients are at least 0 and stand in
+A feature is something that one can count without synthesis: full adders of a lane's inputs, bits of counters, words
+under the kernel, the six-input functions that a constant memory becomes, the counters of unrolled neurons that differ
+(`alike.py`). Coefficients are at least 0 and stand in
 cost.json, with the errors on layers that they were not fitted on; `benchmarks/hw_export/layers.py` makes both. Whether
 a constant memory becomes lookup tables or block memory is told by `rom.py`.
 """
@@ -60,18 +61,23 @@ def _folded(stage: Stage) -> Features:
     planes, bits = weight_planes(stage), stage.counting.width
     weights, thresholds = weight_columns(stage), threshold_columns(stage)
     used = np.asarray(planes.any(axis=0))
-    # Never 0: one bit tells the sign, which synthesis sees unless it is read from block memory.
+    # Where a weight is never 0 one bit tells its sign; synthesis sees that unless it comes from block memory.
     one_bit = (planes[:, 0] != planes[:, 1]).all(0) & (not rom.in_block(weights))
     both = used.all(0) & ~one_bit
+    turned = used.all(0) & one_bit & (stage.highest != (1 << stage.width) - 1)
     terms = used.any(0).sum(axis=1)
+    sums = np.array([(int(number) * stage.highest).bit_length() for number in terms])
     lanes = int((terms > 0).sum())
     compared = thresholds.reshape(len(thresholds), stage.pe, -1)[:, terms > 0]
-    places = 1 if isinstance(stage.layer, Output) else threshold_places(stage)
-    counters = [stage.slices, stage.taps, stage.groups, len(planes), places * stage.groups]
+    counters = [stage.slices, stage.taps, stage.groups, len(planes)]
+    if not isinstance(stage.layer, Output):
+        counters.append(threshold_places(stage) * stage.groups)
     steps = [((n - 1).bit_length(), n & (n - 1) == 0) for n in counters]
     return {
-        "added inputs": float((terms - 1).clip(0).sum()) * stage.width,
+        # Each has three bits of a sum come in and two leave.
+        "full adders": float((terms * stage.width - sums).clip(0).sum()),
         "inputs with both signs": float(both.sum()) * stage.width,
+        "levels less than the highest": float(turned.sum()) * stage.width,
         "counts' bits": lanes * bits * (len(planes) > stage.groups),
         # Bits of thresholds that are the same in every word make the comparison one with constants.
         "compared bits": rom.varying(compared.reshape(len(thresholds), -1)).shape[1],
@@ -89,7 +95,6 @@ def _unrolled(stage: Stage) -> Features:
     return {
         "first counters' lowest bits": made.first_lowest,
         "first counters": made.first,
-        "further counters' lowest bits": made.further_lowest,
         "further counters": made.further,
         "looked up": made.looked_up,
         "one": 1,
@@ -111,24 +116,21 @@ def window(stage: Stage) -> tuple[str, Features] | None:
             "chosen": stage.window[0] * word * ceil(stage.ring_rows / 4),
             "rows": stage.window[0],
         }
-    words, padded = stage.ring_rows * columns, any(stage.padding)
-    block, whole_columns = _ram_in_block(words, word), columns & (columns - 1) == 0
+    words = stage.ring_rows * columns
+    block, binary = _ram_in_block(words, word), columns & (columns - 1) == 0
     features: Features = {
         "one": 1,
         "memory": 0 if block else _ram_tables(words, word),
         "joined": 0 if block else word * (ceil(words / 64) - 1),
-        "joined block memories": rom.block(words, word)[1] if block else 0,
-        "columns, a power of 2": (columns.bit_length() - 1) * whole_columns,
-        "columns, no power of 2": columns.bit_length() * (not whole_columns),
+        "columns, no power of 2": columns.bit_length() * (not binary),
     }
     if stage.whole:
-        return "whole", features
+        return "whole", features | {"columns, a power of 2": (columns.bit_length() - 1) * binary}
     return "window", features | {
         "padded": padded,
         "padded word": word * padded,
         "taps' bits": sum(n.bit_length() for n in stage.window),
         "passes' bits": stage.groups.bit_length() if stage.groups > 1 else 0,
-        "words' bits": (words - 1).bit_length(),
         "rows, no power of 2": stage.ring_rows & (stage.ring_rows - 1) != 0,
     }
 

@@ -29,10 +29,10 @@ def test_one_neuron_has_the_counters_of_its_text(inputs, levels):
     text, _ = module(cells[0].at_least)
     sizes = re.findall(r"n(\d+)_\d+ = count(\d)", text)
     made = different(cells, width)
-    for first, lowest, others in ((True, made.first_lowest, made.first), (False, made.further_lowest, made.further)):
-        mine = [size for level, size in sizes if (level == "1") == first]
-        assert lowest == len(mine)
-        assert others == sum(1 + (size == "6") for size in mine)
+    first, further = ([size for level, size in sizes if (level == "1") == begun] for begun in (True, False))
+    assert made.first_lowest == len(first)
+    assert made.first == sum(1 + (size == "6") for size in first)
+    assert made.further == sum(1 + (size == "6") for size in further)
     assert made.looked_up == text.count("reached[last]")
 
 
@@ -47,7 +47,7 @@ def test_signs_only_turn_lowest_bits_around_and_equal_neurons_are_one():
 
 
 def test_tables_are_alike_where_they_are_the_same_or_opposite_functions():
-    nothing = Different(0, 0, 0, 0, 0)
+    nothing = Different(0, 0, 0, 0)
     # A bit as it is, turned around, or always the same takes no table.
     assert different(*layer([[1, 0], [-1, 0]], [1, 0])) == nothing
     assert different(*layer([[1, 1, 0], [0, 1, 1]], [1, 1])).looked_up == 2

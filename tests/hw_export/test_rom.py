@@ -60,7 +60,7 @@ def tables(module):
 
 
 def read(module, address):
-    """What the netlist's registers take in at an address, as the data that leave."""
+    """The data after a clock with this address, whatever the registers held before."""
     cells = {
         pins[out][0]: (cell, pins)
         for cell in module["cells"].values()
@@ -69,25 +69,30 @@ def read(module, address):
         if out in pins
     }
     given = {bit: address >> place & 1 for place, bit in enumerate(module["ports"]["address"]["bits"])}
+    given |= {module["ports"]["go"]["bits"][0]: 1}
 
-    def value(bit):
+    def value(bit, held, registers):
+        """A net's; registers: those of the registers are what they held, otherwise what they take in."""
         if bit in given or isinstance(bit, str):
             return given[bit] if bit in given else int(bit)
         cell, pins = cells[bit]
         kind = cell["type"]
-        if kind in ("IBUF", "OBUF"):
-            return value(pins["I"][0])
-        if kind == "INV":
-            return 1 - value(pins["I"][0])
+        if kind == "FDRE" and registers:
+            return held
         if kind == "FDRE":
-            return value(pins["D"][0])
-        if kind.startswith("MUXF"):
-            return value(pins["I1" if value(pins["S"][0]) else "I0"][0])
+            assert value(pins["CE"][0], held, True) == 1
+            return 0 if value(pins["R"][0], held, True) else value(pins["D"][0], held, True)
+        if kind in ("IBUF", "OBUF"):
+            return value(pins["I"][0], held, registers)
+        if kind == "INV":
+            return 1 - value(pins["I"][0], held, registers)
         assert kind.startswith("LUT"), kind
-        place = sum(value(pins[f"I{i}"][0]) << i for i in range(int(kind[3:])))
+        place = sum(value(pins[f"I{i}"][0], held, registers) << i for i in range(int(kind[3:])))
         return int(cell["parameters"]["INIT"][::-1][place])
 
-    return [value(bit) for bit in module["ports"]["data"]["bits"]]
+    after = [[value(bit, held, False) for bit in module["ports"]["data"]["bits"]] for held in (0, 1)]
+    assert after[0] == after[1]
+    return after[0]
 
 
 def contents(seed, words, bits, share):
