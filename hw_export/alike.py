@@ -95,7 +95,7 @@ def _function(last: Sequence[tuple[Node, int]], threshold: int) -> tuple[tuple[i
     for (number, _), _ in ordered:
         axis = len(read)
         if np.array_equal(reached.take(0, axis), reached.take(1, axis)):
-            reached = reached.take(0, axis)
+            reached = np.asarray(reached.take(0, axis))
         else:
             read.append(number)
     return tuple(read), np.logical_xor(reached, reached.ravel()[0]).tobytes()
