@@ -77,7 +77,8 @@ class Program:
         if self.lanes is not None and checked.dtype == np.uint8 and len(checked) >= FEWEST_FULL_LANES:
             left = len(checked) % LANES
             begun = len(checked) - (left if left < FEWEST_FULL_LANES else 0)
-            self.lanes.run(checked[:begun], begun, self.threads, scores[:begun], classes[:begun])
+            many = checked[:begun].astype(np.uint8, copy=False)
+            self.lanes.run(many, begun, self.threads, scores[:begun], classes[:begun])
         if begun == 0 or begun < len(checked):
             rest = checked[begun:]
             self.native.run(rest, len(rest), self.threads, self.batch or 0, scores[begun:], classes[begun:])
