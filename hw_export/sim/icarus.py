@@ -25,21 +25,26 @@ endmodule
 """
 
 
+def _tool(name: str) -> str:
+    """One of Icarus' programs; HardwareError where it is not installed."""
+    if (found := shutil.which(name)) is None:
+        raise HardwareError(f"Icarus ({name}) is missing: install iverilog (Debian: apt install iverilog)")
+    return found
+
+
 def _build(design: Design, folder: Path) -> None:
-    if shutil.which("iverilog") is None:
-        raise HardwareError("Icarus is missing: install iverilog (Debian: apt install iverilog)")
     tops, sources = ["-s", "bnn_top"], design.paths
     if design.waves:
         (folder / "waves.v").write_text(WAVES)
         tops, sources = [*tops, "-s", "waves"], [*sources, "waves.v"]
-    call(["iverilog", "-g2012", *tops, "-o", "hardware.vvp", *sources], folder, "Icarus")
-    flags = shlex.split(call(["iverilog-vpi", "--cflags"], folder, "Icarus"))
+    call([_tool("iverilog"), "-g2012", *tops, "-o", "hardware.vvp", *sources], folder, "Icarus")
+    flags = shlex.split(call([_tool("iverilog-vpi"), "--cflags"], folder, "Icarus"))
     includes = [flag for flag in flags if flag.startswith("-I")]
     compile_bench(["-O2", "-fPIC", "-shared", *includes, str(BENCH / "icarus.cpp"), "-o", "bench.vpi"], folder)
 
 
 def _command(folder: Path, waves: Path | None) -> list[str]:
-    command = ["vvp", "-n", "-M", str(folder), "-m", "bench", str(folder / "hardware.vvp")]
+    command = [_tool("vvp"), "-n", "-M", str(folder), "-m", "bench", str(folder / "hardware.vvp")]
     if waves is None:
         return command
     return [*command, f"+waves={waves}", *(["-fst"] if waves.suffix == ".fst" else [])]
