@@ -37,6 +37,10 @@ Stored = dict[tuple[str, int, int], Counterpart]
 def correspondence(netlist: Netlist, mapped: Mapped) -> tuple[Registers, Stored]:
     """The counterparts of the RTL's registers and memory bits. Those that have none are left out."""
     matched = _named(netlist, mapped)
+    columns_read = constant_columns(netlist, mapped)
+    for net in netlist.following:
+        if net not in matched and (counterpart := columns_read.get(_before(netlist, net))) is not None:
+            matched[net] = counterpart
     stored: Stored = {}
     for name, memory in netlist.memories.items():
         if memory.contents is None:
@@ -70,6 +74,24 @@ def _named(netlist: Netlist, mapped: Mapped) -> Registers:
         while word >= 0 and bit in netlist.following and bit not in found:
             found[bit] = Counterpart((cell, word, 0))
             bit, word = _before(netlist, bit), word - 1
+    return found
+
+
+def constant_columns(netlist: Netlist, mapped: Mapped) -> Registers:
+    """Where the bits that constant memories read are after a clock, by the names that `constant_memory.v` gives what it
+    makes: of the columns that are not constant, a column less its first word, and one flip-flop for columns that are
+    alike or opposite."""
+    found: Registers = {}
+    for name, memory in netlist.memories.items():
+        contents = memory.contents or (0,)
+        differing = 0
+        for word in contents:
+            differing |= word ^ contents[0]
+        varying = [(place, bit) for place, bit in enumerate(memory.read_data) if differing >> place & 1]
+        for column, (place, bit) in enumerate(varying):
+            made = mapped.names.get(f"{name}.part_of[{column // 32}].columns_of.column[{column % 32}].read", ())
+            if made and (counterpart := _counterpart(mapped, made[0])) is not None:
+                found[bit] = Counterpart(counterpart.where, counterpart.inverted ^ contents[0] >> place & 1)
     return found
 
 

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from bnnhw.hw_export.correspondence import Counterpart, correspondence
+from bnnhw.hw_export.correspondence import Counterpart, constant_columns, correspondence
 from bnnhw.hw_export.graph import FALSE, TRUE, Graph
 from bnnhw.hw_export.mapped import Mapped, Place
 from bnnhw.hw_export.netlist import Bit, Cases, Netlist, Refuted
@@ -153,16 +153,19 @@ class Refinement:
                 seen |= set(nets)
         return found
 
-    def _looked_ahead(self, mapped: Mapped) -> dict[Bit, Bit]:
-        """Flip-flops that hold what the RTL reads from a memory in the same clock, and the RTL's nets: Yosys reads one
-        clock earlier, at the address's next value."""
+    def _looked_ahead(self, mapped: Mapped) -> dict[Bit, tuple[Bit, int]]:
+        """Flip-flops that hold what the RTL reads from a memory in the same clock, and the RTL's nets, and whether they
+        are the opposite: Yosys reads one clock earlier, at the address's next value."""
         known = {counterpart.where for counterpart in self.registers.values()}
-        found: dict[Bit, Bit] = {}
+        found: dict[Bit, tuple[Bit, int]] = {}
         for name, bits in self.netlist.names.items():
             for bit, other in zip(bits, mapped.names.get(name, ()), strict=False):
                 net = mapped.root(other)
                 if net in mapped.held and net not in known and bit not in self.netlist.following:
-                    found.setdefault(net, bit)
+                    found.setdefault(net, (bit, 0))
+        for bit, one in constant_columns(self.netlist, mapped).items():
+            if not isinstance(one.where, tuple) and one.where in mapped.held and one.where not in known:
+                found.setdefault(one.where, (bit, one.inverted))
         return found
 
     def _restrict(self, mapped: Mapped, own: dict[Bit, Pair]) -> None:
@@ -174,8 +177,8 @@ class Refinement:
             for net, value in zip(nets, values, strict=True):
                 mapped.hold(net, self.graph.both(value, inside))
         original = self._original(mapped.now, own)
-        for net, bit in self.ahead.items():
-            mapped.hold(net, original.pair(bit)[1])
+        for net, (bit, inverted) in self.ahead.items():
+            mapped.hold(net, original.pair(bit)[1] ^ inverted)
 
     def _follow(self, original: Original, mapped: Mapped, when: str) -> None:
         """Claim that after the clock the result stands for the RTL's next state, and is in none that was left out."""
@@ -193,8 +196,9 @@ class Refinement:
         if self.ahead:
             _, inputs = self._inputs({})
             following = self._original(mapped.after, inputs)
-            for other, read in self.ahead.items():
-                self._same(f"{self.of[read]} ahead{when}", certain(following.pair(read)[1]), mapped.after(other))
+            for other, (read, inverted) in self.ahead.items():
+                ahead = certain(following.pair(read)[1] ^ inverted)
+                self._same(f"{self.of[read]} ahead{when}", ahead, mapped.after(other))
 
     def _same(self, name: str, pair: Pair, literal: int) -> None:
         """Claim that a bit of the result is the RTL's where that is certain."""
