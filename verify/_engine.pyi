@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -75,6 +75,10 @@ class Query:
     @property
     def clean_reaches(self) -> bool:
         """Does the image itself reach the goal?"""
+    def log_proof(self, write: Callable[[bytes], object]) -> None:
+        """Hand the proof of a robust answer to ``write``, piece by piece; comes before bound()."""
+    def finish_proof(self) -> None:
+        """After a robust answer of bound() or solve() without assumptions: hand over what is left of its proof."""
     def bound(self, record: bool = False) -> bool:
         """Interval bounds; true where they exclude the goal. Comes before everything below."""
     @property

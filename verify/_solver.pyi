@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,12 @@ class Solver:
         Only a solver without variables takes it; the file's numbers become the solver's. A malformed text raises
         ValueError with the line.
         """
+
+    def log_proof(self, write: Callable[[bytes], object]) -> None:
+        """Hand the proof of an answer 'unsat' to `write`, piece by piece; comes before the first variable."""
+
+    def finish_proof(self) -> None:
+        """After 'unsat' without assumptions: hand over what is left of the proof."""
 
     def set_bump_weight(self, variables: Iterable[int], weight: float) -> None:
         """Multiply the activity these variables gain per conflict; 0 < weight <= 1e6, 1 at first."""

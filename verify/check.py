@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -27,6 +27,12 @@ Stage = Literal["clean", "bounds", "enumeration", "attack", "solver"]
 
 class UnsoundnessError(RuntimeError):
     """Two routes that must agree do not: a defect in bnnhw. Please report it with the model and the image."""
+
+
+class Log(Protocol):
+    """Takes a proof, piece by piece."""
+
+    def write(self, piece: bytes) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Inquiry:
     """One question on its way through the stages, and what they cost. Deterministic by ``seed`` but for the clock.
 
     deadline: on the clock of ``time.monotonic``, which processes share; by default ``limits.seconds`` from now.
+    proof: takes the proof of a robust answer; enumeration, which makes none, is then left out, and so are cubes.
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class Inquiry:
         seed: int = 0,
         plan: Plan = Plan(),
         deadline: float | None = None,
+        proof: Log | None = None,
     ) -> None:
         question.check([network.model for network in networks])
         self.begun = self._lap_begun = time.monotonic()
@@ -103,6 +111,9 @@ class Inquiry:
         self.statistics: dict[str, float] = {}
         self._networks, self._question, self._limits, self._seed, self._plan = networks, question, limits, seed, plan
         self._query = ask(networks, question)
+        self._proof = proof
+        if proof is not None:
+            self._query.log_proof(proof.write)
 
     def presolve(self) -> Verdict | None:
         """Every stage before the solver; None if none of them decides, and the solver then has its formula."""
@@ -115,7 +126,7 @@ class Inquiry:
         if excluded:
             return self.verdict("robust", "bounds")
         self.statistics["free_inputs"] = self._query.free_steps
-        if self._question.region.budget is not None:
+        if self._question.region.budget is not None and self._proof is None:
             listed = self._query.enumerate(self._plan.most_subsets, self._remaining())
             self._lap("enumeration")
             self.statistics.update(listed.statistics)
@@ -178,7 +189,9 @@ class Inquiry:
         return self.verdict("robust" if answer.status == "unsat" else "unknown", "solver", reason=answer.reason)
 
     def verdict(self, status: Status, stage: Stage, image: list[int] | None = None, reason: str = "") -> Verdict:
-        """The verdict, once a counterexample has been replayed."""
+        """The verdict, once a counterexample has been replayed or a proof is complete."""
+        if status == "robust" and self._proof is not None:
+            self._query.finish_proof()
         undecided = tuple(self._query.undecided[0]) if stage != "clean" else ()
         found = None if image is None else replay(self._networks, self._question, np.array(image, np.int64))
         return Verdict(status, stage, reason, found, dict(self.seconds), undecided, dict(self.statistics))
@@ -205,10 +218,11 @@ def check(
     limits: Limits = Limits(),
     seed: int = 0,
     plan: Plan = Plan(),
+    proof: Log | None = None,
 ) -> Verdict:
-    """Decide one question exactly. Deterministic by ``seed`` but for the time limit."""
+    """Decide one question exactly. Deterministic by ``seed`` but for the time limit. proof: see ``Inquiry``."""
     asked = [networks] if isinstance(networks, Network) else list(networks)
-    inquiry = Inquiry(asked, question, limits, seed, plan)
+    inquiry = Inquiry(asked, question, limits, seed, plan, proof=proof)
     verdict = inquiry.presolve() or inquiry.solve()
     assert verdict is not None
     return verdict

@@ -15,6 +15,7 @@ import json
 import os
 import struct
 import tempfile
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -192,13 +193,13 @@ def digest(model: IntegerModel) -> str:
     return hashlib.sha256(encode(model)).hexdigest()
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` to ``path`` so that the file is, at every moment, the old one or the whole new one."""
+def write_atomically(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
+    """Write ``data``, in one piece or several, to ``path``: the file is, at every moment, the old or the whole new one."""
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            stream.writelines([data] if isinstance(data, bytes) else data)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)

@@ -201,6 +201,20 @@ class PythonQuery {
   std::vector<std::uint32_t> predicted() const { return query_->predicted(); }
   bool clean_reaches() const { return query_->clean_reaches(); }
 
+  // Throws away what is bounded and encoded: both come again, for the proof.
+  void log_proof(nb::callable write) {
+    solver_.reset();
+    proof_ = std::make_unique<solver::ProofWriter>([write = std::move(write)](const char* data, std::size_t size) {
+      const nb::gil_scoped_acquire acquire;
+      write(nb::bytes(data, size));
+    });
+    query_->set_proof(proof_.get());
+  }
+  void finish_proof() {
+    require(proof_ != nullptr, "log_proof() comes before finish_proof()");
+    proof_->finish();
+  }
+
   bool bound(bool record) {
     const nb::gil_scoped_release release;
     recorder_ = Recorder();
@@ -331,6 +345,7 @@ class PythonQuery {
   std::vector<std::shared_ptr<Network>> kept_;
   std::unique_ptr<Query> query_;
   Recorder recorder_;
+  std::unique_ptr<solver::ProofWriter> proof_;
   std::unique_ptr<solver::Solver> solver_;
 };
 
@@ -371,6 +386,8 @@ NB_MODULE(_engine, module) {
       .def_prop_ro("free_steps", &PythonQuery::free_steps)
       .def_prop_ro("undecided", &PythonQuery::undecided)
       .def_prop_ro("undecided_bits", &PythonQuery::undecided_bits)
+      .def("log_proof", &PythonQuery::log_proof, nb::arg("write"))
+      .def("finish_proof", &PythonQuery::finish_proof)
       .def("bound", &PythonQuery::bound, nb::arg("record") = false)
       .def_prop_ro("decisions", &PythonQuery::decisions, nb::rv_policy::automatic)
       .def_prop_ro("score_bounds", &PythonQuery::score_bounds, nb::rv_policy::automatic)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace bnnhw::engine {
 
@@ -11,10 +12,44 @@ using solver::Literal;
 using solver::Solver;
 using solver::Variable;
 
+// The solver while it is being filled: a variable or constraint comes with the name that proofs call it by.
+class Formula {
+ public:
+  explicit Formula(Solver& solver) : solver_(solver) { names_.variables.push_back(0); }
+
+  // The first of `count` variables with consecutive names.
+  Variable variables(std::uint32_t first_name, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) names_.variables.push_back(first_name + i);
+    return solver_.new_variables(count);
+  }
+  Variable variable(std::uint32_t name) {
+    names_.variables.push_back(name);
+    return solver_.new_variables(1);
+  }
+  void add_clause(Span<Literal> literals) { solver_.add_clause(literals); }
+  void add_at_least(std::uint32_t name, Literal out, Span<Literal> literals, Span<std::int32_t> weights,
+                    std::int64_t bound) {
+    names_.constraints.push_back(name);
+    solver_.add_at_least(out, literals, weights, bound);
+  }
+  // All of the literals, as a literal.
+  Literal all(std::uint32_t name, Span<Literal> literals) {
+    const Literal out = Literal::positive(variable(name));
+    add_at_least(name, out, literals, {}, static_cast<std::int64_t>(literals.size));
+    return out;
+  }
+
+  solver::ProofNames take_names() { return std::move(names_); }
+
+ private:
+  Solver& solver_;
+  solver::ProofNames names_;
+};
+
 // A sum of weighted literals that has to reach a bound, gathered term by term.
 class Sum {
  public:
-  explicit Sum(Solver& solver) : solver_(&solver) {}
+  explicit Sum(Formula& formula) : formula_(&formula) {}
 
   void begin(std::int64_t bound) {
     bound_ = bound;
@@ -35,12 +70,12 @@ class Sum {
 
   void raise_bound(std::int64_t by) { bound_ += by; }
 
-  void end(Literal out) {
-    solver_->add_at_least(out, literals_, unit_ ? Span<std::int32_t>() : Span<std::int32_t>(weights_), bound_);
+  void end(std::uint32_t name, Literal out) {
+    formula_->add_at_least(name, out, literals_, unit_ ? Span<std::int32_t>() : Span<std::int32_t>(weights_), bound_);
   }
 
  private:
-  Solver* solver_;
+  Formula* formula_;
   std::int64_t bound_ = 0;
   std::vector<Literal> literals_;
   std::vector<std::int32_t> weights_;
@@ -51,8 +86,8 @@ class Sum {
 class NetworkEncoder {
  public:
   NetworkEncoder(const Evaluation& clean, const Bounds& bounds, const Steps& steps, std::size_t index,
-                 Solver& solver)
-      : clean_(clean), bounds_(bounds), steps_(steps), index_(index), solver_(solver), sum_(solver) {
+                 const CanonicalNames& names, Formula& formula)
+      : clean_(clean), bounds_(bounds), steps_(steps), index_(index), names_(names), formula_(formula), sum_(formula) {
     const Network& network = clean.network();
     for (std::uint32_t stage = 0; stage < network.hidden.size(); ++stage) add_layer(stage);
   }
@@ -76,12 +111,12 @@ class NetworkEncoder {
         add_bit(variables_[bit], clean_.bits(last_stage())[bit] != 0, weight_of(bit));
       }
     }
-    sum_.end(out);
+    sum_.end(names_.comparison(index_, winner, loser), out);
   }
 
   // A literal that is true exactly where `winner` ranks above `loser`.
   Literal comparison(std::uint32_t winner, std::uint32_t loser, bool ties_win) {
-    const Literal out = Literal::positive(solver_.new_variables(1));
+    const Literal out = Literal::positive(formula_.variable(names_.comparison(index_, winner, loser)));
     add_comparison(out, winner, loser, ties_win);
     return out;
   }
@@ -92,9 +127,7 @@ class NetworkEncoder {
     for (std::uint32_t other = 0; other < clean_.network().classes(); ++other) {
       if (other != one) beats.push_back(comparison(one, other, false));
     }
-    const Literal out = Literal::positive(solver_.new_variables(1));
-    solver_.add_at_least(out, beats, {}, static_cast<std::int64_t>(beats.size()));
-    return out;
+    return formula_.all(names_.wins(index_, one), beats);
   }
 
  private:
@@ -116,7 +149,8 @@ class NetworkEncoder {
   void add_layer(std::uint32_t stage) {
     const Matrix& matrix = clean_.network().matrix(stage);
     const std::vector<std::uint32_t>& undecided = bounds_.undecided()[stage];
-    const Variable first = solver_.new_variables(static_cast<std::uint32_t>(undecided.size()));
+    std::vector<Variable> made(matrix.rows());
+    for (const std::uint32_t neuron : undecided) made[neuron] = formula_.variable(names_.bit(index_, stage, neuron));
     for (std::uint32_t i = 0; i < undecided.size(); ++i) {
       sum_.begin(-clean_.slack(stage, undecided[i]));
       for (const Entry& entry : matrix.row(undecided[i])) {
@@ -128,31 +162,31 @@ class NetworkEncoder {
           add_bit(variables_[entry.index], clean_.bits(stage - 1)[entry.index] != 0, entry.weight);
         }
       }
-      sum_.end(Literal::positive(first + i));
+      sum_.end(names_.bit(index_, stage, undecided[i]), Literal::positive(made[undecided[i]]));
     }
-    variables_.assign(matrix.rows(), 0);
-    for (std::uint32_t i = 0; i < undecided.size(); ++i) variables_[undecided[i]] = first + i;
+    variables_ = std::move(made);
   }
 
   const Evaluation& clean_;
   const Bounds& bounds_;
   const Steps& steps_;
   std::size_t index_;
-  Solver& solver_;
+  const CanonicalNames& names_;
+  Formula& formula_;
   Sum sum_;
   // Of the layer encoded last: each bit's variable, 0 if it is decided.
   std::vector<Variable> variables_;
 };
 
-void add_chains(const Steps& steps, Solver& solver) {
+void add_chains(const Steps& steps, Formula& formula) {
   for (std::uint32_t i = 1; i < steps.steps.size(); ++i) {
     if (steps.steps[i].pixel != steps.steps[i - 1].pixel) continue;
     const Literal order[] = {~Literal::positive(i + 1), Literal::positive(i)};
-    solver.add_clause(Span<Literal>(order, 2));
+    formula.add_clause(Span<Literal>(order, 2));
   }
 }
 
-void add_budget(const Region& region, const Steps& steps, Solver& solver) {
+void add_budget(const Region& region, const Steps& steps, Formula& formula) {
   if (!region.budget) return;
   // Sum of -cost * [taken] >= -limit.
   std::int64_t total = 0;
@@ -162,27 +196,43 @@ void add_budget(const Region& region, const Steps& steps, Solver& solver) {
     throw std::length_error(
         "the changes that the budget allows cost more than 2^28 together: lower its limit or its weights");
   }
-  Sum sum(solver);
+  Sum sum(formula);
   sum.begin(-region.budget->limit);
   for (std::uint32_t i = 0; i < steps.steps.size(); ++i) {
     const Step& step = steps.steps[i];
     sum.add(i + 1, step.up ? -step.cost : step.cost);
     if (!step.up) sum.raise_bound(step.cost);
   }
-  sum.end(solver::true_literal);
+  sum.end(0, solver::true_literal);
 }
 
 }  // namespace
 
-void encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds, const Region& region,
-            const Steps& steps, const Goal& goal, Solver& solver) {
-  solver.new_variables(static_cast<std::uint32_t>(steps.steps.size()));
-  add_chains(steps, solver);
-  add_budget(region, steps, solver);
+CanonicalNames::CanonicalNames(const std::vector<Evaluation>& clean, const Steps& steps)
+    : classes_(clean.front().network().classes()) {
+  auto next = static_cast<std::uint32_t>(steps.steps.size()) + 1;
+  for (const Evaluation& evaluation : clean) {
+    std::vector<std::uint32_t>& first = first_bit_.emplace_back();
+    for (const Layer& layer : evaluation.network().hidden) {
+      first.push_back(next);
+      next += layer.matrix.rows();
+    }
+  }
+  first_comparison_ = next;
+  first_win_ = next + static_cast<std::uint32_t>(clean.size()) * classes_ * classes_;
+}
+
+solver::ProofNames encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bounds, const Region& region,
+                          const Steps& steps, const Goal& goal, Solver& solver) {
+  const CanonicalNames names(clean, steps);
+  Formula formula(solver);
+  formula.variables(1, static_cast<std::uint32_t>(steps.steps.size()));
+  add_chains(steps, formula);
+  add_budget(region, steps, formula);
   std::vector<NetworkEncoder> networks;
   networks.reserve(clean.size());
   for (std::size_t index = 0; index < clean.size(); ++index) {
-    networks.emplace_back(clean[index], bounds[index], steps, index, solver);
+    networks.emplace_back(clean[index], bounds[index], steps, index, names, formula);
   }
   const std::uint32_t classes = clean.front().network().classes();
   std::vector<Literal> any;
@@ -198,25 +248,24 @@ void encode(const std::vector<Evaluation>& clean, const std::vector<Bounds>& bou
       for (std::uint32_t one = 0; one < classes; ++one) {
         if (one != goal.target) networks.front().add_comparison(solver::true_literal, goal.target, one, false);
       }
-      return;
+      return formula.take_names();
     case Goal::Kind::unanimous:
       for (std::uint32_t one = 0; one < classes; ++one) {
         if (one == goal.label) continue;
         std::vector<Literal> all;
         for (NetworkEncoder& network : networks) all.push_back(network.wins(one));
-        any.push_back(Literal::positive(solver.new_variables(1)));
-        solver.add_at_least(any.back(), all, {}, static_cast<std::int64_t>(all.size()));
+        any.push_back(formula.all(names.reached_by(one), all));
       }
       break;
     case Goal::Kind::differ:
       for (std::uint32_t one = 0; one < classes; ++one) {
         const Literal both[] = {networks[0].wins(one), ~networks[1].wins(one)};
-        any.push_back(Literal::positive(solver.new_variables(1)));
-        solver.add_at_least(any.back(), Span<Literal>(both, 2), {}, 2);
+        any.push_back(formula.all(names.reached_by(one), Span<Literal>(both, 2)));
       }
       break;
   }
-  solver.add_clause(any);
+  formula.add_clause(any);
+  return formula.take_names();
 }
 
 std::vector<std::uint8_t> steps_taken(const Steps& steps, const std::vector<std::int8_t>& model) {

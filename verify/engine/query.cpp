@@ -1,5 +1,6 @@
 #include "query.hpp"
 
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -10,6 +11,27 @@ namespace {
 void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
 }
+
+// Hears of presolve what a proof has to state. Intervals it has not: whoever checks works them out.
+class BudgetDecisions : public PresolveSink {
+ public:
+  BudgetDecisions(PresolveSink* other, CanonicalNames names, solver::ProofWriter& proof)
+      : other_(other), names_(std::move(names)), proof_(proof) {}
+
+  void decided(const Decision& one) override {
+    if (other_ != nullptr) other_->decided(one);
+    if (one.numerator == 0) return;
+    proof_.decided_by_budget(names_.bit(one.network, one.layer, one.neuron), one.bit, one.numerator, one.denominator);
+  }
+  void bounded(const ScoreBound& one) override {
+    if (other_ != nullptr) other_->bounded(one);
+  }
+
+ private:
+  PresolveSink* other_;
+  CanonicalNames names_;
+  solver::ProofWriter& proof_;
+};
 
 }  // namespace
 
@@ -49,6 +71,8 @@ std::vector<std::uint32_t> Query::predicted() const {
 
 bool Query::bound(PresolveSink* sink) {
   steps_ = find_steps(networks_, region_);
+  std::optional<BudgetDecisions> reported;
+  if (proof_ != nullptr) sink = &reported.emplace(sink, CanonicalNames(clean_, steps_), *proof_);
   bounds_.clear();
   for (std::size_t index = 0; index < networks_.size(); ++index) {
     bounds_.emplace_back(*networks_[index]);
@@ -74,7 +98,9 @@ Attack Query::attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& s
 
 void Query::encode(solver::Solver& solver) const {
   require_bounds();
-  engine::encode(clean_, bounds_, region_, steps_, goal_, solver);
+  if (proof_ != nullptr) solver.set_proof_sink(proof_);
+  solver::ProofNames names = engine::encode(clean_, bounds_, region_, steps_, goal_, solver);
+  if (proof_ != nullptr) proof_->set_names(std::move(names));
 }
 
 }  // namespace bnnhw::engine

@@ -26,6 +26,8 @@ class Query {
   std::vector<std::uint32_t> predicted() const;
   bool clean_reaches() const { return reached(goal_, clean_); }
 
+  // Before bound(): the stages that follow report to the writer, which must outlive them, what makes a proof.
+  void set_proof(solver::ProofWriter* proof) { proof_ = proof; }
   // Steps, then bounds; true where these exclude the goal, so that no image of the region reaches it.
   bool bound(PresolveSink* sink = nullptr);
   const Steps& steps() const { return steps_; }
@@ -34,6 +36,7 @@ class Query {
   // After bound(); std::logic_error without it.
   Enumeration enumerate(double most_subsets, Stop& stop);
   Attack attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop);
+  // Into a solver that is still empty.
   void encode(solver::Solver& solver) const;
   std::vector<std::int32_t> image_of(const std::vector<std::uint8_t>& taken) const {
     return engine::image_of(region_, steps_, taken);
@@ -48,6 +51,7 @@ class Query {
   std::vector<Evaluation> clean_;
   Steps steps_;
   std::vector<Bounds> bounds_;
+  solver::ProofWriter* proof_ = nullptr;
 };
 
 }  // namespace bnnhw::engine

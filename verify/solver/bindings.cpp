@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "formula_reader.hpp"
+#include "proof_writer.hpp"
 #include "solver.hpp"
 
 namespace nb = nanobind;
@@ -75,6 +77,22 @@ std::int64_t to_int64(const nb::handle& number, const char* what) {
 class PythonSolver {
  public:
   PythonSolver(std::uint64_t seed, bool probing) : solver_(seed, probing) {}
+
+  void log_proof(nb::callable write) {
+    require_idle();
+    if (solver_.variable_count() != 0) throw std::invalid_argument("log_proof comes before the first variable");
+    proof_ = std::make_unique<ProofWriter>([write = std::move(write)](const char* data, std::size_t size) {
+      const nb::gil_scoped_acquire acquire;
+      write(nb::bytes(data, size));
+    });
+    solver_.set_proof_sink(proof_.get());
+  }
+
+  void finish_proof() {
+    require_idle();
+    if (!proof_) throw std::invalid_argument("log_proof comes before finish_proof");
+    proof_->finish();
+  }
 
   std::uint32_t new_variables(std::int64_t count) {
     require_idle();
@@ -348,6 +366,7 @@ class PythonSolver {
     }
   }
 
+  std::unique_ptr<ProofWriter> proof_;
   Solver solver_;
   std::vector<Literal> literals_;
   std::vector<std::int32_t> weights_;
@@ -384,6 +403,8 @@ NB_MODULE(_solver, module) {
            nb::arg("starts").noconvert(), nb::arg("literals").noconvert(), nb::arg("weights").noconvert().none(),
            nb::arg("bounds").noconvert())
       .def("read_knf", &PythonSolver::read_knf, nb::arg("text"))
+      .def("log_proof", &PythonSolver::log_proof, nb::arg("write"))
+      .def("finish_proof", &PythonSolver::finish_proof)
       .def("set_bump_weight", &PythonSolver::set_bump_weight, nb::arg("variables"), nb::arg("weight"))
       .def("solve", &PythonSolver::solve, nb::arg("assumptions") = nb::make_tuple(),
            nb::arg("conflict_limit").none() = nb::none(), nb::arg("time_limit").none() = nb::none(),

@@ -289,16 +289,15 @@ bool Solver::take(const RewritingStep& step) {
     case RewritingStep::Kind::gate:
       return add_gate(step);
   }
+  if (proof_ != nullptr && step.kind == RewritingStep::Kind::equal) {
+    proof_->equal(step.first, step.second, step.constraint);
+  } else if (proof_ != nullptr) {
+    proof_->equal_sums(step.first, step.second, step.constraint, step.other);
+  }
   const bool opposites = step.second == ~step.first;
-  const Literal clauses[][2] = {{~step.first, step.second}, {step.first, ~step.second}};
-  for (const auto& clause : clauses) {
-    const Span<Literal> literals(clause, opposites ? 1 : 2);
-    if (step.kind == RewritingStep::Kind::equal) {
-      report_lemma(literals);
-    } else if (proof_ != nullptr) {
-      proof_->added_up(literals, step.constraint, step.other);
-    }
-    if (!opposites) clauses_.add_binary(clause[0], clause[1]);
+  if (!opposites) {
+    clauses_.add_binary(~step.first, step.second);
+    clauses_.add_binary(step.first, ~step.second);
   }
   return !opposites;
 }

@@ -20,14 +20,17 @@ namespace bnnhw::solver {
 class ProofSink {
  public:
   virtual ~ProofSink() = default;
+  // A lemma of a conflict has its literals in the order in which they became false.
   virtual void learned(Span<Literal> clause) = 0;
   virtual void deleted(Span<Literal> clause) = 0;
   // The constraint now reads out <-> sum >= bound. Either half is what it was before, plus multiples of learned units
-  // and of learned binary clauses that make literals equal, divided by the common weight.
+  // and of binary clauses that make literals equal, divided by the common weight.
   virtual void rewritten(std::uint32_t constraint, Literal out, const LinearSum& sum) = 0;
-  // Two literals, each the negated premise of a half of one of the constraints: the clause is the sum of the two halves,
-  // in which all other literals cancel, divided and rounded up.
-  virtual void added_up(Span<Literal> clause, std::uint32_t first, std::uint32_t second) = 0;
+  // first <-> second, since second alone decides the constraint and first is its output.
+  virtual void equal(Literal first, Literal second, std::uint32_t constraint) = 0;
+  // first <-> second, the outputs of two constraints (or a negation) that have the same sum but for the sign: the sum of
+  // a half of each, in which all other literals cancel, divided and rounded up.
+  virtual void equal_sums(Literal first, Literal second, std::uint32_t constraint, std::uint32_t other) = 0;
 
  protected:
   ProofSink() = default;

@@ -95,7 +95,14 @@ Outcome Solver::search(Span<Literal> assumptions, const Limits& limits, const St
 }
 
 void Solver::learn() {
-  report_lemma(lemma_);
+  if (proof_ != nullptr) {
+    // A checker that assumes the literals in the order of the trail finds most of the last lemma's assumptions again.
+    clause_scratch_ = lemma_;
+    std::sort(clause_scratch_.begin(), clause_scratch_.end(), [this](Literal left, Literal right) {
+      return trail_.position_of(left.variable()) < trail_.position_of(right.variable());
+    });
+    report_lemma(clause_scratch_);
+  }
   ++statistics_.learned;
   statistics_.learned_literals += lemma_.size();
   restarts_.lemma(lemma_lbd_);

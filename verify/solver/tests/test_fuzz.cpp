@@ -81,26 +81,32 @@ class RupChecker : public ProofSink {
     ++rewritings;
   }
 
-  void added_up(Span<Literal> clause, std::uint32_t first, std::uint32_t second) override {
-    const Reified left = renamed(constraints_.at(first));
-    const Reified right = renamed(constraints_.at(second));
+  void equal(Literal first, Literal second, std::uint32_t) override {
+    for (const auto& clause : equality(first, second)) learned(clause);
+  }
+
+  void equal_sums(Literal first, Literal second, std::uint32_t constraint, std::uint32_t other_constraint) override {
+    const Reified left = renamed(constraints_.at(constraint));
+    const Reified right = renamed(constraints_.at(other_constraint));
     const std::vector<Literal> name = names();
-    std::vector<Literal> named;
-    for (const Literal literal : clause) named.push_back(named_by(name, literal));
-    const bool follows = [&] {
-      for (const Reified& one : {left, left.negated()}) {
-        for (const Reified& other : {right, right.negated()}) {
-          if (one.coefficient != other.coefficient || one.bound != other.bound) continue;
-          const std::vector<Literal> wanted{~one.out, other.out};
-          if (std::is_permutation(named.begin(), named.end(), wanted.begin(), wanted.end())) return true;
-          if (clause.size == 1 && wanted[0] == named[0] && wanted[1] == named[0]) return true;
+    for (const auto& clause : equality(first, second)) {
+      std::vector<Literal> named;
+      for (const Literal literal : clause) named.push_back(named_by(name, literal));
+      const bool follows = [&] {
+        for (const Reified& one : {left, left.negated()}) {
+          for (const Reified& other : {right, right.negated()}) {
+            if (one.coefficient != other.coefficient || one.bound != other.bound) continue;
+            const std::vector<Literal> wanted{~one.out, other.out};
+            if (std::is_permutation(named.begin(), named.end(), wanted.begin(), wanted.end())) return true;
+            if (clause.size() == 1 && wanted[0] == named[0] && wanted[1] == named[0]) return true;
+          }
         }
-      }
-      return false;
-    }();
-    CHECK(refutes({}) || follows);
-    clauses_.emplace_back(clause.begin(), clause.end());
-    ++sums;
+        return false;
+      }();
+      CHECK(refutes({}) || follows);
+    }
+    for (const auto& clause : equality(first, second)) clauses_.push_back(clause);
+    sums += 2;
   }
 
   void deleted(Span<Literal> clause) override {
@@ -169,6 +175,11 @@ class RupChecker : public ProofSink {
       }
     }
     return inequality;
+  }
+
+  static std::vector<std::vector<Literal>> equality(Literal first, Literal second) {
+    if (first == ~second) return {{~first}, {first}};
+    return {{~first, second}, {first, ~second}};
   }
 
   // The constraint over the lowest literal of each class that the known binary clauses make equal, without fixed

@@ -1,0 +1,440 @@
+"""The checker of certificates once more, in plain Python: slow, and written from docs/certificates.md alone.
+
+A certificate that both accept rests on neither's mistakes; and where a corrupted one is accepted, this says whether it
+is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. Propagation runs over
+everything until nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool
+
+Terms = Mapping[int, int]
+"""Weight by variable."""
+
+
+class RefusedError(Exception):
+    """The proof does not show it; the message says where."""
+
+
+@dataclass
+class Linear:
+    """out <-> sum of weight * [variable] >= bound; out is +v or -v, variable 0 is true and never negated."""
+
+    out: int
+    terms: Terms
+    bound: int
+
+    @property
+    def always(self) -> bool:
+        return sum(min(w, 0) for w in self.terms.values()) >= self.bound
+
+    @property
+    def never(self) -> bool:
+        return sum(max(w, 0) for w in self.terms.values()) < self.bound
+
+
+@dataclass
+class Formula:
+    variables: int = 0
+    clauses: list[list[int]] = field(default_factory=list)
+    constraints: dict[int, Linear] = field(default_factory=dict)
+
+
+class Bytes:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def letter(self) -> str:
+        self.at += 1
+        return chr(self.data[self.at - 1]) if self.at <= len(self.data) else ""
+
+    def number(self) -> int:
+        value = shift = 0
+        while True:
+            if self.at >= len(self.data) or shift > 49:
+                raise RefusedError("a number breaks off or is too long")
+            byte = self.data[self.at]
+            self.at += 1
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value
+            shift += 7
+
+
+@dataclass
+class Sum:
+    """low + sum of weight * [variable]: what an activation is; image: its value for the unchanged image (levels)."""
+
+    low: int
+    high: int
+    image: int
+    terms: Terms
+
+
+def _cost(budget: Mapping[str, Any], pixel: int, distance: int) -> int:
+    weight = 1 if budget["weight"] is None else budget["weight"][pixel]
+    return int(weight) * {"l0": int(distance > 0), "l1": distance, "l2_squared": distance**2}[budget["norm"]]
+
+
+def _rows(layer: Any, shape: tuple[int, int, int], made: tuple[int, int, int]) -> Iterator[tuple[dict[int, int], int]]:
+    """Of every output its weights by input, and the threshold that their sum has to reach."""
+    channels, height, width = shape
+    for o in range(made[0]):
+        for y in range(made[1]):
+            for x in range(made[2]):
+                row: dict[int, int] = {}
+                if isinstance(layer, Dense):
+                    row = {i: int(w) for i, w in enumerate(layer.weights[o]) if w}
+                else:
+                    kernel = layer.weights.shape[2:] if isinstance(layer, Conv) else layer.kernel
+                    padding = layer.padding if isinstance(layer, Conv) else (0, 0)
+                    for c in range(channels):
+                        for i, j in np.ndindex(*kernel):
+                            at = (y * layer.stride[0] + i - padding[0], x * layer.stride[1] + j - padding[1])
+                            weight = int(layer.weights[o, c, i, j]) if isinstance(layer, Conv) else int(c == o)
+                            if weight and 0 <= at[0] < height and 0 <= at[1] < width:
+                                row[(c * height + at[0]) * width + at[1]] = weight
+                if isinstance(layer, MaxPool):
+                    yield row, len(row) if layer.conjunctive[o] else 1
+                    continue
+                limit = int(layer.threshold[o] if layer.threshold.ndim == 1 else layer.threshold[o, y, x])
+                yield ({i: -w for i, w in row.items()}, -limit) if layer.less_equal[o] else (row, limit)
+
+
+def formula_of(models: Sequence[IntegerModel], question: Mapping[str, Any], budget_steps: Mapping[int, Any]) -> Formula:
+    image, low, high, budget = (question[name] for name in ("image", "low", "high", "budget"))
+    formula = Formula()
+    flat = [
+        np.broadcast_to(m.quantizer.thresholds, (m.quantizer.levels, *m.quantizer.shape)).reshape(
+            m.quantizer.levels, -1
+        )
+        for m in models
+    ]
+    steps: list[tuple[int, int, bool, int]] = []  # pixel, threshold, up, cost
+    for pixel, value in enumerate(image):
+        if not low[pixel] <= value <= high[pixel]:
+            raise RefusedError("the box misses the image")
+
+        def price(threshold: int, pixel: int = pixel, value: int = value) -> int:
+            distance = threshold - value if threshold > value else value - threshold + 1
+            return 0 if budget is None else _cost(budget, pixel, distance)
+
+        inside = sorted({int(t) for one in flat for t in one[:, pixel] if low[pixel] < t <= high[pixel]})
+        inside = [t for t in inside if budget is None or price(t) <= budget["limit"]]
+        for i, t in enumerate(inside):
+            nearer = inside[i - 1 : i] if t > value else inside[i + 1 : i + 2]
+            paid = sum(price(n) for n in nearer if (n > value) == (t > value))
+            if i:
+                formula.clauses.append([-(len(steps) + 1), len(steps)])
+            steps.append((pixel, t, t > value, price(t) - paid))
+    formula.variables = len(steps)
+    if budget is not None:
+        spent = {i + 1: -cost if up else cost for i, (_, _, up, cost) in enumerate(steps)}
+        formula.constraints[0] = Linear(0, spent, sum(c for _, _, up, c in steps if not up) - budget["limit"])
+    outputs = []
+    for model, levels in zip(models, flat, strict=True):
+        inputs = []
+        for pixel, value in enumerate(image):
+            own = {i + 1: int((levels[:, pixel] == t).sum()) for i, (p, t, _, _) in enumerate(steps) if p == pixel}
+            now = int((levels[:, pixel] <= value).sum())
+            least = now - sum(gain for i, gain in own.items() if not steps[i - 1][2])
+            inputs.append(Sum(least, least + sum(own.values()), now, own))
+        for number, layer in enumerate(model.hidden):
+            made = []
+            for row, threshold in _rows(layer, model.shapes[number], model.shapes[number + 1]):
+                formula.variables += 1
+                name = formula.variables
+                least = sum(w * (inputs[i].low if w > 0 else inputs[i].high) for i, w in row.items())
+                most = sum(w * (inputs[i].high if w > 0 else inputs[i].low) for i, w in row.items())
+                always, never = least >= threshold, most < threshold
+                if number == 0 and name in budget_steps and not (always or never):
+                    always, never = _by_budget(budget_steps[name], row, threshold, inputs, steps, budget)
+                made.append(Sum(int(always), int(not never), 0, {} if always or never else {name: 1}))
+                if always or never:
+                    formula.clauses.append([name if always else -name])
+                else:
+                    formula.constraints[name] = _linear(name, row, inputs, threshold)
+            inputs = made
+        outputs.append(inputs)
+    _add_goal(formula, models, outputs, question["condition"])
+    return formula
+
+
+def _linear(name: int, row: Mapping[int, int], inputs: Sequence[Sum], least: int) -> Linear:
+    terms: dict[int, int] = defaultdict(int)
+    for i, weight in row.items():
+        least -= weight * inputs[i].low
+        for variable, gain in inputs[i].terms.items():
+            terms[variable] += weight * gain
+    return Linear(name, terms, least)
+
+
+def _by_budget(step: Any, row: Any, threshold: int, inputs: Any, steps: Any, budget: Any) -> tuple[bool, bool]:
+    """Weak duality: whatever is taken within the budget, the sum loses at most this."""
+    value, numerator, denominator = step
+    if budget is None or denominator <= 0:
+        raise RefusedError("a budget step without a budget or with a wrong multiplier")
+    toward = -1 if value else 1
+    worst = numerator * budget["limit"]
+    for i, weight in row.items():
+        for variable, gain in inputs[i].terms.items():
+            _, _, up, cost = steps[variable - 1]
+            loss = toward * weight * gain * (1 if up else -1)
+            worst += max(0, denominator * loss - numerator * cost)
+    now = sum(w * inputs[i].image for i, w in row.items())
+    margin = now - threshold if value else threshold - 1 - now
+    if not denominator * margin - worst > -denominator:
+        raise RefusedError("a budget step that does not add up")
+    return value, not value
+
+
+def _add_goal(formula: Formula, models: Any, outputs: Any, condition: Mapping[str, Any]) -> None:
+    classes, count = models[0].classes, len(models)
+    comparisons = formula.variables + 1
+    wins_at = comparisons + count * classes * classes
+    formula.variables = wins_at + (count + 1) * classes - 1
+
+    def beats(n: int, one: int, other: int, ties_win: bool = False) -> int:
+        output = models[n].output
+        name = comparisons + (n * classes + one) * classes + other
+        least = int(not ties_win and one > other) + int(output.bias[other]) - int(output.bias[one])
+        difference = output.weights[one].astype(int) - output.weights[other]
+        row = {i: int(w) for i, w in enumerate(difference) if w}
+        formula.constraints[name] = _linear(name, row, outputs[n], -((-least) >> output.shift))
+        return name
+
+    def all_of(name: int, literals: Sequence[int]) -> int:
+        terms = {abs(one): 1 if one > 0 else -1 for one in literals}
+        formula.constraints[name] = Linear(name, terms, sum(one > 0 for one in literals))
+        return name
+
+    def wins(n: int, one: int) -> int:
+        return all_of(wins_at + n * classes + one, [beats(n, one, other) for other in range(classes) if other != one])
+
+    kind, others = condition["kind"], range(classes)
+    if kind == "avoids":
+        target = condition["target"]
+        formula.clauses += [[beats(0, target, other)] for other in others if other != target]
+        return
+    goal = wins_at + count * classes
+    if kind == "keeps":
+        label = condition["label"]
+        any_of = [beats(0, one, label, condition["strictly"]) for one in others if one != label]
+    elif kind == "not_unanimously_wrong":
+        wrong = [one for one in others if one != condition["label"]]
+        any_of = [all_of(goal + one, [wins(n, one) for n in range(count)]) for one in wrong]
+    else:
+        any_of = [all_of(goal + one, [wins(0, one), -wins(1, one)]) for one in others]
+    formula.clauses.append(any_of)
+
+
+class Twin:
+    """A proof's state: what is fixed, the clauses, the constraints as they read now, and which literals are one."""
+
+    def __init__(self, formula: Formula) -> None:
+        self.fixed = {0: True}
+        self.variables = formula.variables
+        self.clauses: list[list[int] | None] = [list(clause) for clause in formula.clauses]
+        self.constraints = dict(formula.constraints)
+        self.parent: dict[int, int] = {}
+        self.lemmas: list[int] = []
+        self.refuted = not self.propagate(self.fixed)
+
+    def propagate(self, values: dict[int, bool]) -> bool:
+        changed = True
+        while changed:
+            changed = False
+            for clause in self.clauses:
+                if clause is None or any(values.get(abs(one)) == (one > 0) for one in clause):
+                    continue
+                free = [one for one in clause if abs(one) not in values]
+                if not free:
+                    return False
+                if len(free) == 1:
+                    values[abs(free[0])] = free[0] > 0
+                    changed = True
+            for linear in self.constraints.values():
+                least = most = 0
+                for variable, weight in linear.terms.items():
+                    value = values.get(variable)
+                    least += weight if value else min(weight, 0) if value is None else 0
+                    most += weight if value else max(weight, 0) if value is None else 0
+                out = values.get(abs(linear.out))
+                if out is not None:
+                    out = out == (linear.out >= 0)
+                if (least >= linear.bound and out is False) or (most < linear.bound and out):
+                    return False
+                if out is None:
+                    if least >= linear.bound or most < linear.bound:
+                        values[abs(linear.out)] = (least >= linear.bound) == (linear.out > 0)
+                        changed = True
+                    continue
+                room = most - linear.bound if out else linear.bound - 1 - least
+                for variable, weight in linear.terms.items():
+                    if variable not in values and abs(weight) > room:
+                        values[variable] = (weight > 0) == out
+                        changed = True
+        return True
+
+    def find(self, literal: int) -> int:
+        while abs(literal) in self.parent:
+            literal = self.parent[abs(literal)] * (1 if literal > 0 else -1)
+        return literal
+
+    def normal(self, linear: Linear) -> Linear:
+        terms: dict[int, int] = defaultdict(int)
+        bound = linear.bound
+        for variable, weight in linear.terms.items():
+            if variable in self.fixed:
+                bound -= weight * self.fixed[variable]
+                continue
+            one = self.find(variable)
+            # weight * [not v] is weight - weight * [v].
+            terms[abs(one)] += weight if one > 0 else -weight
+            bound -= weight if one < 0 else 0
+        terms = {variable: weight for variable, weight in terms.items() if weight}
+        least = sum(min(weight, 0) for weight in terms.values())
+        divisor = gcd(*terms.values()) if least < bound else 1
+        divisor = divisor or 1
+        scaled = {variable: weight // divisor for variable, weight in terms.items()}
+        out = linear.out if linear.out == 0 or abs(linear.out) in self.fixed else self.find(linear.out)
+        return Linear(out, scaled, -(-bound // divisor))
+
+    def add(self, name: int, linear: Linear) -> None:
+        if not (linear.always or linear.never):
+            self.constraints[name] = linear
+            return
+        self.constraints.pop(name, None)
+        self.unit(linear.out if linear.always else -linear.out, linear.out == 0 and linear.never)
+
+    def unit(self, literal: int, impossible: bool = False) -> None:
+        if impossible or self.fixed.setdefault(abs(literal), literal >= 0) != (literal >= 0):
+            self.refuted = True
+        self.settle()
+
+    def settle(self) -> None:
+        self.refuted = self.refuted or not self.propagate(self.fixed)
+
+    def merge(self, first: int, second: int) -> None:
+        first, second = self.find(first), self.find(second)
+        if first == second:
+            return
+        if first == -second:
+            self.refuted = True
+            return
+        self.clauses += [[-first, second], [first, -second]]
+        self.settle()
+        if abs(first) in self.fixed:
+            return
+        low, high = sorted((first, second), key=abs)
+        self.parent[abs(high)] = low if high > 0 else -low
+
+    def named(self, data: Bytes) -> tuple[int, Linear]:
+        name = data.number()
+        if name not in self.constraints:
+            raise RefusedError(f"there is no constraint {name}")
+        return name, self.normal(self.constraints[name])
+
+    def step(self, data: Bytes) -> None:
+        match data.letter():
+            case "a":
+                codes = [data.number() for _ in range(_at_most(data.number(), self.variables + 1))]
+                if any(code // 2 > self.variables for code in codes) or len({c // 2 for c in codes}) < len(codes):
+                    raise RefusedError("a lemma that is no clause")
+                values = dict(self.fixed)
+                follows = False
+                clause = []
+                for code in codes:
+                    variable, value = code // 2, code % 2 == 1
+                    follows = follows or values.setdefault(variable, value) != value
+                    clause.append(-variable if value else variable)
+                if not follows and self.propagate(values):
+                    raise RefusedError("a lemma that does not follow")
+                self.lemmas.append(len(self.clauses))
+                # The constant true has no negation here: a clause with it holds, one with its negation goes without.
+                self.clauses.append(None if 0 in codes else [one for one in clause if one])
+                self.settle()
+            case "d":
+                back = data.number()
+                if back >= len(self.lemmas):
+                    raise RefusedError("there is no such lemma")
+                self.clauses[self.lemmas[-1 - back]] = None
+            case "w":
+                self.add(*self.named(data))
+                self.settle()
+            case "e":
+                name, linear = self.named(data)
+                heavy = max(linear.terms, key=lambda v: abs(linear.terms[v]), default=0)
+                decided = linear.always or linear.never or abs(linear.out) in self.fixed
+                self.add(name, linear)
+                if decided or abs(linear.out) in self.fixed:
+                    return
+                rest = {v: w for v, w in linear.terms.items() if v != heavy}
+                weight = linear.terms[heavy]
+                swing = [sum(rest_w for rest_w in rest.values() if (rest_w > 0) == up) for up in (False, True)]
+                if swing[0] + max(weight, 0) < linear.bound or swing[1] + min(weight, 0) >= linear.bound:
+                    raise RefusedError("no literal decides the constraint")
+                self.merge(linear.out, heavy if weight > 0 else -heavy)
+            case "s":
+                (one, first), (other, second) = self.named(data), self.named(data)
+                negated = Linear(second.out, {v: -w for v, w in second.terms.items()}, 1 - second.bound)
+                if (first.terms, first.bound) == (second.terms, second.bound):
+                    self.same(first.out, second.out, 1)
+                elif (first.terms, first.bound) == (negated.terms, negated.bound):
+                    self.same(first.out, second.out, -1)
+                elif all(linear.always or linear.never for linear in (first, second)):
+                    self.add(one, first)
+                    self.add(other, second)
+                else:
+                    raise RefusedError("the sums differ")
+            case letter:
+                raise RefusedError(f"step {letter!r}")
+
+    def same(self, first: int, second: int, sign: int) -> None:
+        if 0 in (first, second):
+            other = first or second
+            self.unit(sign * other if other else 0, other == 0 and sign < 0)
+        else:
+            self.merge(first, sign * second)
+
+
+def _at_most(value: int, most: int) -> int:
+    if value > most:
+        raise RefusedError(f"{value} is out of range")
+    return value
+
+
+def check_proof(formula: Formula, data: Bytes) -> None:
+    """RefusedError unless the proof leads the formula to a contradiction."""
+    twin = Twin(formula)
+    while not twin.refuted:
+        twin.step(data)
+
+
+def check_robust(models: Sequence[IntegerModel], question: Mapping[str, Any], proof: bytes) -> None:
+    """RefusedError unless the proof shows that no image of the question violates its condition."""
+    data = Bytes(proof)
+    steps = {}
+    while data.data[data.at : data.at + 1] == b"b":
+        data.letter()
+        code, numerator, denominator = data.number(), data.number(), data.number()
+        steps[code // 2] = (code % 2 == 0, numerator, denominator)
+    check_proof(formula_of(models, question, steps), data)
+
+
+def accepts(check: Callable[..., None], *arguments: Any) -> bool:
+    """Does the check go through?"""
+    try:
+        check(*arguments)
+    except (RefusedError, KeyError, TypeError, ValueError, IndexError):
+        return False
+    return True
