@@ -1,8 +1,8 @@
 """The checker of certificates once more, in plain Python: slow, and written from docs/certificates.md alone.
 
 A certificate that both accept rests on neither's mistakes; and where a corrupted one is accepted, this says whether it
-is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. Propagation runs over
-everything until nothing changes.
+is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. Propagation runs
+over everything until nothing changes.
 """
 
 from __future__ import annotations
@@ -108,6 +108,12 @@ def _rows(layer: Any, shape: tuple[int, int, int], made: tuple[int, int, int]) -
                     continue
                 limit = int(layer.threshold[o] if layer.threshold.ndim == 1 else layer.threshold[o, y, x])
                 yield ({i: -w for i, w in row.items()}, -limit) if layer.less_equal[o] else (row, limit)
+
+
+def _thresholds(model: IntegerModel) -> Any:
+    """int[levels, pixels]"""
+    quantizer = model.quantizer
+    return np.broadcast_to(quantizer.thresholds, (quantizer.levels, *quantizer.shape)).reshape(quantizer.levels, -1)
 
 
 def formula_of(models: Sequence[IntegerModel], question: Mapping[str, Any], budget_steps: Mapping[int, Any]) -> Formula:

@@ -6,13 +6,13 @@ class Network:
     def __init__(self, file: bytes) -> None: ...
 
 def check_robust(networks: Sequence[Network], question: bytes, proof: bytes) -> None:
-    """Return if the proof shows that no image of the question violates its condition; ValueError, with the step, if not.
+    """Return if the proof shows that no image of the question violates its condition; else ValueError, with the step.
 
     question: the JSON text of docs/certificates.md. proof: its steps, decompressed.
     """
 
 def check_falsified(networks: Sequence[Network], question: bytes, image: bytes) -> None:
-    """Return if the image, a JSON list of pixels, is one of the question's and violates its condition; else ValueError."""
+    """Return if the image, a JSON list of pixels, is the question's and violates its condition; else ValueError."""
 
 def check_unsatisfiable(formula: bytes, proof: bytes) -> None:
     """Return if the proof shows that the `.knf` text has no model; ValueError, with the step, if not."""

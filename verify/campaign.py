@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bnnhw.model import IntegerModel
+from bnnhw.model import IntegerModel, digest, save
 from bnnhw.verify import record
 from bnnhw.verify.check import Limits, UnsoundnessError, Verdict
 from bnnhw.verify.crew import Crew, Desk
@@ -94,6 +94,7 @@ def decide_many(
     progress: Callable[[Record], None] | None = None,
     cross_check_by: str | None = None,
     split_after: float | None = SPLIT_AFTER,
+    certificates: Path | None = None,
 ) -> list[Record]:
     """Decide for every subject whether all images of the ball around it meet its condition; one record each, in order.
 
@@ -102,7 +103,9 @@ def decide_many(
     progress is called with each record, those read back from ``results`` first. cross_check_by: a solver of
     ``cross_check`` whose second opinion, within as many seconds again, goes into the record's ``confirmed_by``; records
     that lack it are asked again. split_after: seconds after which a query is shared among workers that have no other
-    (see ``cubes``); None: never. Raises UnsoundnessError, and records nothing of the query, where opinions or an
+    (see ``cubes``); None: never. certificates: a folder for the certificate of every verdict and for the models they
+    are about; records whose certificate is not there are asked again, and no query is shared. Raises UnsoundnessError,
+    and records nothing of the query, where opinions or an
     earlier record contradict each other.
     """
     if cross_check_by is not None:
@@ -115,14 +118,23 @@ def decide_many(
     names = [question.digest(digests) for question in questions]
     results.parent.mkdir(parents=True, exist_ok=True)
     known = {one.query: one for one in record.read(results)}
-    done = {name: one for name, one in known.items() if not _ask_again(one, limits, cross_check_by)}
+    files = {name: record.certificate(one, ball, name) for one, name in zip(subjects, names, strict=True)}
+    if certificates is not None:
+        save_models(certificates, models)
+    done = {
+        name: one
+        for name, one in known.items()
+        if not _ask_again(one, limits, cross_check_by) and _certified(one, certificates, files.get(name))
+    }
     if progress:
         for name in names:
             if name in done:
                 progress(done[name])
     pending = list({name: index for index, name in enumerate(names) if name not in done}.values())
     asked = [questions[index] for index in pending]
-    for number, verdict, confirmed_by in _decide(networks, asked, limits, workers, seed, cross_check_by, split_after):
+    wanted = None if certificates is None else [certificates / files[names[index]] for index in pending]
+    answers = _decide(networks, asked, limits, workers, seed, cross_check_by, split_after, wanted)
+    for number, verdict, confirmed_by in answers:
         subject, name = subjects[pending[number]], names[pending[number]]
         earlier = known.get(name)
         if earlier is not None and earlier.status != "unknown" and verdict.status == "unknown":
@@ -132,6 +144,8 @@ def decide_many(
             if earlier is not None:
                 confirmed_by = _agreeing(earlier, verdict, confirmed_by)
             made = record.of_verdict(name, digests, subject, ball, limits, verdict, confirmed_by)
+            if certificates is not None and verdict.status != "unknown":
+                made.data["certificate"] = files[name]
             if verdict.counterexample is not None:
                 record.save_counterexample(results.parent, made, subject, verdict.counterexample, models[0].quantizer)
             record.append(results, made)
@@ -163,6 +177,21 @@ def _ask_again(known: Record, limits: Limits, cross_check_by: str | None) -> boo
     return cross_check_by is not None and cross_check_by not in known.confirmed_by
 
 
+def save_models(folder: Path, models: Sequence[IntegerModel]) -> None:
+    """Put the model files into a folder of certificates, which can then be checked on its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in models:
+        path = folder / f"{digest(model)[:16]}.bnn"
+        if not path.exists():
+            save(model, path)
+
+
+def _certified(known: Record, certificates: Path | None, file: str | None) -> bool:
+    if certificates is None or file is None or known.status == "unknown":
+        return True
+    return (certificates / file).exists()
+
+
 def _agreeing(known: Record, verdict: Verdict, confirmed_by: tuple[str, ...]) -> tuple[str, ...]:
     """Who confirmed the verdict, now or when it was recorded before."""
     if "unknown" in (known.status, verdict.status):
@@ -180,13 +209,14 @@ def _decide(
     seed: int,
     cross_check_by: str | None,
     split_after: float | None,
+    certificates: Sequence[Path] | None,
 ) -> Iterator[tuple[int, Verdict, tuple[str, ...]]]:
     """Each question's number, verdict and who confirmed it, as they come."""
     count = len(questions)
     size = crew_size(workers, count) if split_after is None else crew_size(workers)
     # Other solvers do not look for Ctrl-C, and can only be ended with their process.
     with Crew(networks, size, count, apart=cross_check_by is not None) as crew:
-        deciding = Deciding(crew, questions, limits, seed, split_after)
+        deciding = Deciding(crew, questions, limits, seed, split_after, certificates=certificates)
         for job, answer in crew.answers():
             if isinstance(job, _CrossCheck):
                 yield job.number, job.verdict, answer

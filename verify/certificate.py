@@ -52,7 +52,7 @@ class ProofLog:
     """Takes a proof piece by piece and keeps it, compressed, in a temporary file without a name."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving
         self._compressor = zlib.compressobj(1)
         self._state = hashlib.sha256()
         self._steps_bytes = 0
@@ -218,7 +218,7 @@ def refusal(certificate: Certificate, known: Known) -> str | None:
     """Why the certificate does not hold; None if it does."""
     manifest = certificate.manifest
     try:
-        proof = _expanded(certificate)
+        proof = expanded(certificate)
         if certificate.verdict == "unsatisfiable":
             if manifest["formula"] not in known.formulas:
                 return f"it is about another formula, of digest {manifest['formula']}"
@@ -243,7 +243,7 @@ def refusal(certificate: Certificate, known: Known) -> str | None:
     return None
 
 
-def _expanded(certificate: Certificate) -> bytes:
+def expanded(certificate: Certificate) -> bytes:
     """The proof's steps; ValueError where the digest, the length or the compression is wrong."""
     said = certificate.manifest["proof"]
     if said is None:

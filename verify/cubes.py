@@ -16,8 +16,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from bnnhw.verify import _engine
+from bnnhw.verify.certificate import certify
 from bnnhw.verify.check import Inquiry, Limits, Plan, Verdict
 from bnnhw.verify.crew import Crew, Desk
 from bnnhw.verify.properties import Property
@@ -49,7 +51,8 @@ class Part:
 class Decide:
     """A question, or a cube of it, as a job for a ``Crew``.
 
-    split_after: seconds before the question may be shared out; None: never. deadline: see ``Inquiry``.
+    split_after: seconds before the question may be shared out; None: never. deadline: see ``Inquiry``. certificate: the
+    file to write one to; a question that gets one stays in one piece.
     """
 
     number: int
@@ -60,8 +63,11 @@ class Decide:
     split_after: float | None
     cube: Cube = ()
     deadline: float | None = None
+    certificate: Path | None = None
 
     def answer(self, desk: Desk) -> Part:
+        if self.certificate is not None:
+            return Part(certify(desk.networks, self.question, self.certificate, self.limits, self.seed, self.plan))
         return self._work_on_cube(desk) if self.cube else self._begin(desk)
 
     def _begin(self, desk: Desk) -> Part:
@@ -198,7 +204,8 @@ class Tally:
 class Deciding:
     """Questions that a crew decides.
 
-    split_after: a question that takes longer is shared among workers that are idle; None: never.
+    split_after: a question that takes longer is shared among workers that are idle; None: never. certificates: a file
+    for each question's.
     """
 
     def __init__(
@@ -209,11 +216,13 @@ class Deciding:
         seed: int,
         split_after: float | None = None,
         plan: Plan = Plan(),
+        certificates: Sequence[Path] | None = None,
     ) -> None:
         self._crew = crew
         self._tallies: list[Tally] = []
         for number, question in enumerate(questions):
-            job = Decide(number, question, limits, seed, plan, split_after)
+            certificate = None if certificates is None else certificates[number]
+            job = Decide(number, question, limits, seed, plan, split_after, certificate=certificate)
             self._tallies.append(Tally(job))
             crew.ask(job)
 

@@ -176,13 +176,20 @@ def read_with(parse_text: Callable[[str], T], path: str | os.PathLike[str]) -> T
         raise FormulaError(f"{path}: {error}") from None
 
 
-def load_file(path: str | os.PathLike[str], seed: int = 0, probing: bool = True) -> Solver:
+def load_file(
+    path: str | os.PathLike[str],
+    seed: int = 0,
+    probing: bool = True,
+    log: Callable[[bytes], object] | None = None,
+) -> Solver:
     """A solver that holds the formula of a `.knf` or `.knf.gz` file: `load(read(path))`, without the value between.
 
-    Raises FormulaError with the file and the line.
+    log: takes the proof piece by piece, see `Solver.log_proof`. Raises FormulaError with the file and the line.
     """
     data = read_bytes(path)
     solver = Solver(seed, probing)
+    if log is not None:
+        solver.log_proof(log)
     try:
         solver.read_knf(data)
     except ValueError as error:

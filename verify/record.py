@@ -105,6 +105,11 @@ def of_distortion(
     )
 
 
+def certificate(subject: Subject, ball: Ball, query: str) -> str:
+    """The name of the file of a verdict's certificate."""
+    return f"{_stem(subject, str(ball), query)}.cert"
+
+
 def _head(query: str, models: Sequence[str], subject: Subject, asked: dict[str, Any]) -> dict[str, Any]:
     head = {"index": subject.name, "query": query, "model": models[0], "property": asked, "label": subject.label}
     return head if len(models) == 1 else {**head, "models": list(models)}

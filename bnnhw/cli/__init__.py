@@ -11,7 +11,20 @@ import sys
 
 import typer
 
-from bnnhw.cli import bundle, compare, evaluate, hardware, import_, info, predict, run, solve, train, verify
+from bnnhw.cli import (
+    bundle,
+    certify,
+    compare,
+    evaluate,
+    hardware,
+    import_,
+    info,
+    predict,
+    run,
+    solve,
+    train,
+    verify,
+)
 from bnnhw.cli.console import say_error
 
 app = typer.Typer(
@@ -35,6 +48,7 @@ app.command("synth")(hardware.synth)
 app.command("prove-equivalence")(hardware.prove_equivalence)
 app.command("qonnx")(hardware.qonnx)
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(certify.app, name="certify")
 
 
 def main() -> None:

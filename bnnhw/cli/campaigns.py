@@ -35,6 +35,7 @@ class Campaign:
     workers: int | None
     split_after: float
     cross_check_by: str | None
+    certificates: Path | None = None
 
 
 def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> int:
@@ -54,6 +55,7 @@ def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> in
                 progress=bar.advance,
                 split_after=campaign.split_after,
                 cross_check_by=campaign.cross_check_by,
+                certificates=campaign.certificates,
             )
         if campaign.cross_check_by is not None:
             unconfirmed += sum(r.status != "unknown" and campaign.cross_check_by not in r.confirmed_by for r in records)
@@ -76,6 +78,7 @@ def decide(campaign: Campaign, asked: list[Asked], title: str, json: bool) -> in
             decided = sum(row.images - row.unknown for row in rows)
             say(f"{campaign.cross_check_by} confirms {decided - unconfirmed} of {decided} verdicts")
         say(f"verdicts in {campaign.results}")
+        _say_certificates(campaign)
     return unconfirmed + sum(row.unknown for row in rows)
 
 
@@ -91,6 +94,7 @@ def minimise(campaign: Campaign, distance: Distance, title: str, json: bool) -> 
             workers=campaign.workers,
             progress=bar.advance,
             bounds=lambda subject, lower, upper: bar.tell(_interval(subject.name, distance, lower, upper)),
+            certificates=campaign.certificates,
         )
     found = [record.data for record in records]
     if json:
@@ -105,7 +109,13 @@ def minimise(campaign: Campaign, distance: Distance, title: str, json: bool) -> 
         columns = ["image", "label", "answer", "proven from below", "found", "class", "seconds"]
         print_table(f"smallest {distance} distortion: {_title(title, campaign)}", columns, rows)
         say(f"answers in {campaign.results}")
+        _say_certificates(campaign)
     return sum(record.status == "unknown" for record in records)
+
+
+def _say_certificates(campaign: Campaign) -> None:
+    if campaign.certificates is not None:
+        say(f"certificates in {campaign.certificates}: bnnhw certify check {campaign.certificates}")
 
 
 def _interval(name: int | str, distance: Distance, lower: int, upper: int | None) -> str:

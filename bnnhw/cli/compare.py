@@ -9,6 +9,7 @@ import typer
 
 from bnnhw.cli import campaigns
 from bnnhw.cli.options import (
+    Certify,
     Conflicts,
     Count,
     CrossCheck,
@@ -47,6 +48,7 @@ def compare(
     split_after: SplitAfter = SPLIT_AFTER,
     cross_check: CrossCheck = None,
     results: Results = None,
+    certify: Certify = None,
     json: Json = False,
 ) -> None:
     """Prove that two models agree on whole regions of images, or find images that tell them apart.
@@ -63,6 +65,7 @@ def compare(
         workers,
         split_after,
         cross_check,
+        certify,
     )
     title = "pictures" if image else dataset
     if campaigns.decide(campaign, balls(eps, budget, models[0].quantizer), title, json):

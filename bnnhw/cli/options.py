@@ -35,6 +35,14 @@ CrossCheck = Annotated[
         "packages: bnnhw\\[crosscheck]), which may take --time-limit again.",
     ),
 ]
+Certify = Annotated[
+    Path | None,
+    typer.Option(
+        "--certify",
+        metavar="DIR",
+        help="Write a certificate of every verdict into this folder, with the models, for `bnnhw certify check`.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores by default.")]
 SplitAfter = Annotated[
     float,

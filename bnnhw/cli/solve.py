@@ -14,12 +14,17 @@ from bnnhw.cli.console import print_json, say
 from bnnhw.cli.options import Json
 from bnnhw.verify import UnsoundnessError, formula, opb
 from bnnhw.verify._solver import Solver
+from bnnhw.verify.certificate import ProofLog, write_of_formula
 from bnnhw.verify.optimize import Objective, minimize
 
 FormulaFile = Annotated[Path, typer.Argument(help="A file *.knf or *.opb, or either with .gz.", show_default=False)]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0.0, help="Seconds of search; no limit by default.")]
 Conflicts = Annotated[int | None, typer.Option("--conflicts", min=0, help="Conflicts; no limit by default.")]
 SolverSeed = Annotated[int, typer.Option("--seed", min=0, max=2**64 - 1, help="Seed of the solver's random choices.")]
+ProofFile = Annotated[
+    Path | None,
+    typer.Option("--proof", metavar="OUT", help="Write a certificate of the answer UNSAT, for `bnnhw certify check`."),
+]
 WithModel = Annotated[bool, typer.Option("--model", help="Print the model: 1 -2 ... 0, or x1 -x2 ... for OPB.")]
 
 
@@ -50,22 +55,27 @@ def solve(
     conflicts: Conflicts = None,
     seed: SolverSeed = 0,
     model: WithModel = False,
+    proof: ProofFile = None,
     json: Json = False,
 ) -> None:
     """Decide a formula or minimise an OPB file's objective: prints SAT, UNSAT, OPTIMUM value or UNKNOWN reason.
 
     No model counts before the file's own constraints, added up, have held for it. An objective's bounds appear on
-    stderr as they improve, and Ctrl-C ends with those reached.
+    stderr as they improve, and Ctrl-C ends with those reached. --proof leaves no file unless the answer is UNSAT.
 
     Exit codes: 0 decided (SAT, UNSAT or OPTIMUM); 2 the file cannot be used; 3 unknown; 70 a model failed its check,
     which is a defect of bnnhw; 130 interrupted.
     """
-    begun = time.perf_counter()
-    question = load(file, seed)
-    loaded = time.perf_counter()
-    variables = question.solver.variables
-    answer = ask(question, timeout, conflicts)
-    solved = time.perf_counter()
+    with ProofLog() as log:
+        begun = time.perf_counter()
+        question = load(file, seed, None if proof is None else log)
+        loaded = time.perf_counter()
+        variables = question.solver.variables
+        answer = ask(question, timeout, conflicts)
+        solved = time.perf_counter()
+        if proof is not None and answer.status == "UNSAT":
+            question.solver.finish_proof()
+            write_of_formula(proof, formula.read_bytes(file), seed, question.solver.statistics(), log)
     check(question, answer)
     values = answer.values[: variables + 1] if answer.values is not None and model else []
     literals = [variable if values[variable] else -variable for variable in range(1, len(values))]
@@ -88,11 +98,17 @@ def solve(
         raise typer.Exit(130 if answer.reason == "interrupted" else 3)
 
 
-def load(file: Path, seed: int) -> Question:
-    """Read the file by what its name ends in; raises FormulaError, a ValueError, if it cannot be used."""
-    match Path(file.name.removesuffix(".gz")).suffix:
+def load(file: Path, seed: int, log: ProofLog | None = None) -> Question:
+    """Read the file by what its name ends in; raises FormulaError, a ValueError, if it cannot be used.
+
+    log: takes the proof, should there be no model; only formulas have one.
+    """
+    suffix = Path(file.name.removesuffix(".gz")).suffix
+    if log is not None and suffix != ".knf":
+        raise ValueError(f"{file} must end in .knf or .knf.gz to be proven: certificates speak of no other format")
+    match suffix:
         case ".knf":
-            solver = formula.load_file(file, seed)
+            solver = formula.load_file(file, seed, log=None if log is None else log.write)
             return Question(solver, None, lambda values: formula.read(file).first_violation(values), "")
         case ".opb":
             problem = opb.read(file)

@@ -10,6 +10,7 @@ import typer
 
 from bnnhw.cli import campaigns
 from bnnhw.cli.options import (
+    Certify,
     Conflicts,
     Count,
     CrossCheck,
@@ -72,6 +73,7 @@ def verify(
     split_after: SplitAfter = SPLIT_AFTER,
     cross_check: CrossCheck = None,
     results: Results = None,
+    certify: Certify = None,
     json: Json = False,
 ) -> None:
     """Decide exactly, over integer pixels and on the integer model, whether images near a test image keep its class.
@@ -94,6 +96,7 @@ def verify(
         workers,
         split_after,
         cross_check,
+        certify,
     )
     if not campaign.subjects:
         raise PropertyError(f"every chosen image is of the class {target}: there is none to turn into it")

@@ -194,7 +194,7 @@ def digest(model: IntegerModel) -> str:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
-    """Write ``data``, in one piece or several, to ``path``: the file is, at every moment, the old or the whole new one."""
+    """Write ``data``, in one piece or several, so that the file is at every moment the old one or the whole new one."""
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:

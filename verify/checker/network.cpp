@@ -143,6 +143,7 @@ Network read_network(std::string_view file) {
     const std::string number = std::to_string(i), name = "layer" + std::string(3 - std::min<std::size_t>(3, number.size()), '0') + number;
     const bool last = i + 1 == layers.size();
     require(last == (layers[i]["kind"].text == "output"), "model: the output layer, and only it, comes last");
+    require(i > 0 || layers[i]["kind"].text != "maxpool", "model: pooling comes first");
     before = read_layer(tensors, layers[i], name, before);
     for (const std::vector<Tap>& taps : before.taps) {
       const auto most = static_cast<std::int64_t>(taps.size()) * (i == 0 ? network.levels : 1);

@@ -44,6 +44,7 @@ class Checker {
     const char letter = proof.letter();
     if (letter == 'a') return lemma(proof);
     to_root();
+    if (refuted_) return;
     if (letter == 'd') {
       const std::uint64_t back = proof.number(std::numeric_limits<std::uint32_t>::max());
       require(back < lemmas_.size(), "deletes a lemma that does not exist");
@@ -311,9 +312,9 @@ class Checker {
     require(sum < std::numeric_limits<std::int32_t>::max(), "the weights of a constraint are too large");
     halves_.push_back({sum - linear.bound, linear.terms[0].weight, linear.out});
     halves_.push_back({linear.bound - 1, linear.terms[0].weight, linear.out ^ 1u});
-    live_ += linear.terms.size();
+    entered_ += linear.terms.size();
     enter(static_cast<std::uint32_t>(constraints_.size() - 1));
-    if (stale_ > live_) drop_stale();
+    if (2 * stale_ > entered_) drop_stale();
     for (const std::uint32_t flip : {2u, 1u}) {
       if (!act(static_cast<std::uint32_t>(halves_.size()) - flip)) refuted_ = true;
     }
@@ -333,7 +334,7 @@ class Checker {
     for (std::uint32_t i = 0; i < constraints_.size(); ++i) {
       if (!constraints_[i].terms.empty()) enter(i);
     }
-    live_ -= stale_;
+    entered_ -= stale_;
     stale_ = 0;
   }
   void merge(Literal first, Literal second) {
@@ -371,7 +372,8 @@ class Checker {
   std::vector<Linear> constraints_;
   std::vector<Half> halves_;
   std::vector<std::uint32_t> touched_, variables_;
-  std::size_t live_ = 0, stale_ = 0;
+  // Terms that were entered, and those of them whose constraint has been written anew.
+  std::size_t entered_ = 0, stale_ = 0;
 };
 
 }  // namespace

@@ -234,9 +234,11 @@ Formula build(const std::vector<const Network*>& networks, const Region& region,
   require(alone ? count == 1 : kind == "agree" ? count == 2 : count >= 1, "the condition is about another number of models");
   for (const Network* network : networks) {
     require(network->bias.size() == networks[0]->bias.size() && network->channels == networks[0]->channels &&
-                network->height == networks[0]->height && network->width == networks[0]->width &&
-                network->pixel_min == networks[0]->pixel_min && network->pixel_max == networks[0]->pixel_max,
+                network->height == networks[0]->height && network->width == networks[0]->width,
             "the models do not fit together");
+    for (std::size_t i = 0; i < region.image.size(); ++i) {
+      require(network->pixel_min <= region.low[i] && region.high[i] <= network->pixel_max, "the box leaves the pixels");
+    }
   }
   Builder builder(networks, region, budget_steps);
   const auto named = [&](const char* name) {

@@ -21,6 +21,10 @@ void LinearStore::add(std::uint32_t number, Literal out, const LinearSum& sum) {
   constraint.bound = static_cast<std::int32_t>(sum.bound);
   constraint.total = static_cast<std::int32_t>(sum.total);
   constraint.out = out;
+#ifdef BNNHW_WRONG_PROPAGATION
+  // Only for a test of the checker, which must refuse what comes of it.
+  if (constraint.size > 2) ++constraint.bound;
+#endif
   literals_.insert(literals_.end(), sum.literals.begin(), sum.literals.end());
   if (!sum.weights.empty()) {
     constraint.weights_begin = static_cast<std::uint32_t>(weights_.size());

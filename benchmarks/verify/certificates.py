@@ -1,0 +1,132 @@
+"""What certificates cost: solving without and with a proof, and checking it, in processor seconds of one thread.
+
+Questions of a model (``--model`` with ``--data``, one region) or formulas without a model (``*.knf``). Solving is the
+same call twice, once with a log; enumeration, which makes no proofs, is left out of both. Checking is the compiled
+checker on the finished proof, which for a formula includes reading it; that of the solver is then counted as well.
+
+    python benchmarks/verify/certificates.py --model MODEL --dataset digits --eps 0.1 --count 200
+    python benchmarks/verify/certificates.py FORMULA.knf.gz ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bnnhw import data
+from bnnhw.cli.questions import balls
+from bnnhw.model import encode, load
+from bnnhw.verify import Keeps, Limits, Plan, Solver, _checker, build, certificate, check
+from bnnhw.verify.certificate import ProofLog
+from bnnhw.verify.formula import read_bytes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one refutation: seconds without and with a log, and of the check; bytes of the proof as it is kept."""
+
+    name: str
+    solve: float
+    log: float
+    check: float
+    size: int
+
+
+def timed(call: Callable[[], object]) -> tuple[float, object]:
+    begun = time.process_time()
+    made = call()
+    return time.process_time() - begun, made
+
+
+def of_model(arguments: argparse.Namespace) -> Iterator[Cost]:
+    model = load(arguments.model)
+    network, reader = build(model), _checker.Network(encode(model))
+    images = data.load(arguments.dataset, arguments.data)
+    (asked,) = balls(arguments.eps, arguments.budget, model.quantizer)
+    limits, plan = Limits(arguments.time_limit), Plan(most_subsets=0)
+    for i in range(min(arguments.count, len(images.test_images))):
+        region = asked.ball.around(images.test_images[i], model.quantizer)
+        question = region & Keeps(int(images.test_labels[i]))
+        solve, verdict = timed(lambda asked=question: check(network, asked, limits, plan=plan))
+        if verdict.status != "robust":
+            continue
+        with ProofLog() as log:
+            logged, verdict = timed(lambda asked=question, log=log: check(network, asked, limits, 0, plan, log))
+            steps, size = finished(log)
+        if verdict.status != "robust":
+            raise SystemExit(f"image {i}: {verdict.status} with a log, robust without")
+        text = json.dumps(certificate.stated(question)).encode()
+        checked, _ = timed(lambda text=text, steps=steps: _checker.check_robust([reader], text, steps))
+        yield Cost(str(i), solve, logged, checked, size)
+
+
+def of_formulas(arguments: argparse.Namespace) -> Iterator[Cost]:
+    for path in arguments.formulas:
+        text = read_bytes(path)
+        solve, status = timed(lambda text=text: answer(text, None, arguments.time_limit))
+        if status != "unsat":
+            continue
+        with ProofLog() as log:
+            logged, _ = timed(lambda text=text, log=log: answer(text, log, None))
+            steps, size = finished(log)
+        checked, _ = timed(lambda text=text, steps=steps: _checker.check_unsatisfiable(text, steps))
+        yield Cost(path.name, solve, logged, checked, size)
+
+
+def answer(text: bytes, log: ProofLog | None, seconds: float | None) -> str:
+    solver = Solver(0)
+    if log is not None:
+        solver.log_proof(log.write)
+    solver.read_knf(text)
+    status = solver.solve(time_limit=seconds).status
+    if log is not None:
+        solver.finish_proof()
+    return status
+
+
+def finished(log: ProofLog) -> tuple[bytes, int]:
+    """The steps, and how many bytes they are kept in."""
+    said = log.finish()
+    kept = b"".join(log.pieces())
+    manifest = {"proof": said}
+    return certificate.expanded(certificate.Certificate(manifest, kept)), len(kept)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("formulas", nargs="*", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--eps", action="append")
+    parser.add_argument("--budget", action="append")
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--above", type=float, default=0.0, help="count only what took so many seconds to solve")
+    arguments = parser.parse_args()
+    costs = []
+    for cost in of_formulas(arguments) if arguments.formulas else of_model(arguments):
+        if cost.solve < arguments.above:
+            continue
+        costs.append(cost)
+        if arguments.formulas:
+            print(
+                f"{cost.name}: {cost.solve:.4f} s, log {cost.log / cost.solve:.2f}, check {cost.check / cost.solve:.2f}"
+            )
+    table = np.array([(cost.solve, cost.log, cost.check, cost.size) for cost in costs])
+    solve, log, checks, size = table.T
+    print(
+        f"{len(costs)} refutations, every proof accepted; medians {np.median(solve):.5f} s, {np.median(size):.0f} bytes"
+    )
+    print(f"log over solve: median {np.median(log / solve):.2f}, of the sums {log.sum() / solve.sum():.2f}")
+    print(f"check over solve: median {np.median(checks / solve):.2f}, of the sums {checks.sum() / solve.sum():.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Certificates as a user meets them: written by verify, compare and solve, checked alone, refused when damaged."""
+
+import json
+import shutil
+
+import pytest
+
+from bnnhw.model import load, save
+
+
+@pytest.fixture
+def certified(call, digits_model, tmp_path):
+    """A folder of certificates and what the command printed about it."""
+    path, _ = digits_model
+    folder = tmp_path / "certificates"
+    asked = ("verify", path, "--count", 4, "--eps", "0.07", "--workers", 1, "--certify", folder, "--json")
+    code, out, _ = call(*asked)
+    assert code == 0
+    return folder, json.loads(out), asked
+
+
+def test_a_folder_of_certificates_is_checked_on_its_own(call, certified, tmp_path):
+    folder, said, _ = certified
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    code, out, _ = call("certify", "check", elsewhere, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["certificates"] == found["hold"] == 4
+    row = said["robustness"][0]
+    verdicts = [one["verdict"] for one in found["checked"]]
+    assert (verdicts.count("robust"), verdicts.count("falsified")) == (row["robust"], row["falsified"])
+
+
+def test_a_verdict_whose_certificate_is_gone_is_asked_again(call, certified):
+    folder, _, asked = certified
+    first = sorted(folder.glob("*.cert"))[0]
+    first.unlink()
+    assert call(*asked)[0] == 0
+    assert first.exists()
+
+
+def test_a_certificate_is_refused_for_another_model_and_when_cut_off(call, certified, digits_model, tmp_path):
+    folder, _, _ = certified
+    _, model = digits_model
+    other = tmp_path / "other.bnn"
+    save(
+        type(model)(model.quantizer, model.hidden, type(model.output)(model.output.weights, model.output.bias + 1)),
+        other,
+    )
+    code, out, _ = call("certify", "check", folder, "--model", other, "--json")
+    assert code == 1
+    assert all("another model" in one["refusal"] for one in json.loads(out)["checked"])
+    cut = sorted(folder.glob("*.cert"))[0]
+    cut.write_bytes(cut.read_bytes()[:-40])
+    assert call("certify", "check", folder)[0] == 1
+    assert load(next(folder.glob("*.bnn"))) == model
+
+
+def test_both_sides_of_a_smallest_distortion_are_certified(call, digits_model, tmp_path):
+    path, _ = digits_model
+    folder = tmp_path / "certificates"
+    asked = ("verify", path, "--count", 2, "--minimal", "l1", "--workers", 1, "--certify", folder, "--json")
+    code, out, _ = call(*asked)
+    assert code == 0
+    sides = sum(1 if one["upper"] == 0 else 2 for one in json.loads(out)["minimal"])
+    code, out, _ = call("certify", "check", folder, "--json")
+    found = json.loads(out)
+    assert (code, found["certificates"], found["hold"]) == (0, sides, sides)
+
+
+def test_a_formula_without_a_model_is_certified(call, tmp_path):
+    formula, proof = tmp_path / "one.knf", tmp_path / "one.cert"
+    formula.write_text("p rknf 4 5\nr 3 >= 2 1 2 0\nr 4 <= 1 1 2 0\n3 4 0\n-3 -4 0\nr 0 >= 2 3 4 0\n")
+    assert call("solve", formula, "--proof", proof)[0] == 0
+    assert call("certify", "check", proof, "--formula", formula)[0] == 0
+    other = tmp_path / "other.knf"
+    other.write_text("p rknf 1 1\n1 0\n")
+    assert call("certify", "check", proof, "--formula", other)[0] == 1
+    assert call("solve", other, "--proof", tmp_path / "none.cert")[0] == 0
+    assert not (tmp_path / "none.cert").exists()
+
+
+@pytest.mark.parametrize("arguments", [("nothing.cert",), (".",)])
+def test_what_is_not_there_is_said_in_one_sentence(call, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = call("certify", "check", *arguments)
+    assert (code, error.count("\n")) == (2, 1)

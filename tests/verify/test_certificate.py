@@ -1,0 +1,252 @@
+"""Both checkers accept what the solver proves, neither accepts what is not so, and no corruption gets past them."""
+
+import json
+from collections import Counter
+
+import certificate_twin as twin
+import numpy as np
+import pytest
+from brute_force import box_members
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_models import random_model, random_pixels
+from random_questions import random_questions
+
+from bnnhw import model as models_
+from bnnhw.model import reference
+from bnnhw.verify import Keeps, Plan, _checker, box, build, certificate, check, linf_ball
+from bnnhw.verify.properties import Ball
+
+
+class Pieces:
+    """A proof in memory."""
+
+    def __init__(self):
+        self.proof = b""
+
+    def write(self, piece):
+        self.proof += piece
+
+
+def prove(networks, question):
+    log = Pieces()
+    verdict = check(networks, question, plan=Plan(0, 300, 0), proof=log)
+    return verdict, log.proof
+
+
+def refused(networks, question, proof):
+    """Why the compiled checker refuses; None if it accepts."""
+    try:
+        _checker.check_robust(networks, json.dumps(question).encode(), proof)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def readers(networks):
+    return [_checker.Network(models_.encode(network.model)) for network in networks]
+
+
+def robust_cases(seeds, per_seed=6):
+    """(models, as the compiled checker reads them, stated question, proof) of robust answers with steps to corrupt."""
+    for seed in seeds:
+        for table, question, _ in random_questions(np.random.default_rng(seed), per_seed):
+            verdict, proof = prove(table.networks, question)
+            if verdict.status == "robust" and len(proof) > 4:
+                models = [network.model for network in table.networks]
+                yield models, readers(table.networks), certificate.stated(question), proof
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed):
+    for table, question, _ in random_questions(np.random.default_rng(seed), 8):
+        verdict, proof = prove(table.networks, question)
+        stated = certificate.stated(question)
+        digests = [network.digest for network in table.networks]
+        assert certificate.asked(stated).digest(digests) == question.digest(digests)
+        networks = readers(table.networks)
+        if verdict.status == "robust":
+            assert refused(networks, stated, proof) is None
+            twin.check_robust([network.model for network in table.networks], stated, proof)
+        else:
+            text = json.dumps(stated).encode()
+            pixels = verdict.counterexample.image.ravel().tolist()
+            _checker.check_falsified(networks, text, json.dumps(pixels).encode())
+            for proof in (b"", b"q", b"a\0q"):
+                assert refused(networks, stated, proof) is not None
+
+
+def test_a_counterexample_is_accepted_exactly_where_reference_inference_agrees():
+    accepted = Counter()
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        net = random_model(rng)
+        image = random_pixels(rng, net, 1)[0]
+        question = linf_ball(image, 3, net.quantizer) & Keeps(int(rng.integers(net.classes)), bool(rng.random() < 0.5))
+        other = np.clip(image + rng.integers(-4, 5, image.shape), net.quantizer.pixel_min, net.quantizer.pixel_max)
+        is_one = question.region.contains(other) and not question.condition.met([reference.scores(net, other[None])[0]])
+        text, pixels = json.dumps(certificate.stated(question)).encode(), json.dumps(other.ravel().tolist()).encode()
+        try:
+            _checker.check_falsified([_checker.Network(models_.encode(net))], text, pixels)
+            assert is_one
+        except ValueError:
+            assert not is_one
+        accepted[is_one] += 1
+    assert min(accepted[True], accepted[False]) > 20
+
+
+def test_propagation_alone_never_refutes_what_brute_force_finds():
+    """Boxes around the nearest violation: the checker's own bounds must not call one of them robust."""
+    violated = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        net = random_model(rng, (1, 2, 2), pixel_range=(0, 6))
+        low = rng.integers(0, 5, (1, 2, 2))
+        high = low + rng.integers(0, 3, (1, 2, 2))
+        question = box(low, high) & Keeps(int(rng.integers(net.classes)))
+        scores = reference.scores(net, box_members(low, high))
+        wrong = any(not question.condition.met([one]) for one in scores)
+        verdict, proof = prove([build(net)], question)
+        accepted = refused([_checker.Network(models_.encode(net))], certificate.stated(question), proof) is None
+        assert accepted == (verdict.status == "robust") == (not wrong)
+        violated += wrong
+    assert 40 < violated < 360
+
+
+def steps(proof):
+    """(start, end, letter) of every step."""
+    data = twin.Bytes(proof)
+    while data.at < len(proof):
+        start, letter = data.at, data.letter()
+        numbers = {"b": 3, "d": 1, "w": 1, "e": 1, "s": 2, "q": 0}.get(letter)
+        for _ in range(data.number() if numbers is None else numbers):
+            data.number()
+        yield start, data.at, letter
+
+
+def corrupted(rng, question, proof):
+    """(kind, question, proof) with one thing changed."""
+    kind = str(rng.choice(["literal", "drop", "swap", "cut", "byte", "pixel", "insert"]))
+    parts = [proof[start:end] for start, end, _ in steps(proof)]
+    at = int(rng.integers(len(parts)))
+    if kind == "literal":
+        part = bytearray(parts[at])
+        part[-1] ^= 1 << int(rng.integers(4))
+        parts[at] = bytes(part)
+    elif kind == "drop":
+        del parts[at]
+    elif kind == "swap":
+        other = int(rng.integers(len(parts)))
+        parts[at], parts[other] = parts[other], parts[at]
+    elif kind == "insert":
+        parts.insert(at, bytes(rng.integers(0, 256, int(rng.integers(1, 5)), np.uint8)))
+    elif kind == "cut":
+        return kind, question, proof[: int(rng.integers(len(proof)))]
+    elif kind == "byte":
+        changed = bytearray(proof)
+        changed[int(rng.integers(len(proof)))] = int(rng.integers(256))
+        return kind, question, bytes(changed)
+    else:
+        question = json.loads(json.dumps(question))
+        side = str(rng.choice(["image", "low", "high"]))
+        question[side][int(rng.integers(len(question[side])))] += int(rng.choice([-1, 1]))
+    return kind, question, b"".join(parts)
+
+
+def test_ten_thousand_corruptions_and_none_accepted_that_proves_nothing():
+    """Where the compiled checker accepts one, the twin says that it is a proof, and brute force that it is true."""
+    rng = np.random.default_rng(20261128)
+    tried, accepted = Counter(), Counter()
+    # The twin is slow: short proofs.
+    cases = sorted(robust_cases(range(100, 140)), key=lambda case: len(case[-1]) * len(case[2]["image"]))[:40]
+    letters = Counter(letter for *_, proof in cases for _, _, letter in steps(proof))
+    assert {"a", "b", "w", "e", "s", "q"} <= set(letters)
+    while tried.total() < 10_000:
+        models, networks, question, proof = cases[tried.total() % len(cases)]
+        kind, question, proof = corrupted(rng, question, proof)
+        tried[kind] += 1
+        if refused(networks, question, proof) is None:
+            accepted[kind] += 1
+            twin.check_robust(models, question, proof)
+    print(f"{tried.total()} corruptions {dict(tried)}, accepted as proofs all the same: {dict(accepted)}")
+    assert all(accepted[kind] < tried[kind] for kind in tried)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=60), st.integers(0, 50))
+def test_bytes_that_are_no_proof_never_refute_what_has_a_counterexample(noise, seed):
+    table, question, _ = next(random_questions(np.random.default_rng(seed), 1))
+    if check(table.networks, question).status == "falsified":
+        assert refused(readers(table.networks), certificate.stated(question), noise) is not None
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """A certificate with a proof of some steps: (path, its bytes, the model's)."""
+    for seed in range(100):
+        for table, question, _ in random_questions(np.random.default_rng(seed), 6):
+            path = tmp_path / "one.cert"
+            verdict = certificate.certify(table.networks, question, path)
+            if verdict.status == "robust" and verdict.stage == "solver" and len(table.networks) == 1:
+                return path, path.read_bytes(), models_.encode(table.networks[0].model)
+    raise AssertionError("no such question")
+
+
+def rewritten(path, change):
+    """Change the manifest and nothing else."""
+    one = certificate.read(path)
+    change(one.manifest)
+    return certificate.Certificate(one.manifest, one.proof)
+
+
+def test_a_certificate_is_refused_for_another_model_or_question_and_when_damaged(certified):
+    path, data, model_bytes = certified
+    known = certificate.know([model_bytes])
+    assert certificate.refusal(certificate.read(path), known) is None
+    assert "another model" in certificate.refusal(certificate.read(path), certificate.know())
+    other = rewritten(path, lambda manifest: manifest["models"].__setitem__(0, "0" * 64))
+    assert "another model" in certificate.refusal(other, known)
+    pixel = rewritten(path, lambda manifest: manifest["question"]["high"].__setitem__(0, 99))
+    assert certificate.refusal(pixel, known) is not None
+    cut = path.with_name("cut.cert")
+    for end in range(0, len(data), max(1, len(data) // 40)):
+        cut.write_bytes(data[:end])
+        assert why_not(cut, known) is not None
+
+
+def why_not(path, known):
+    """As `bnnhw certify check` reads it."""
+    try:
+        return certificate.refusal(certificate.read(path), known)
+    except certificate.CertificateError as error:
+        return str(error)
+
+
+def test_no_file_where_writing_fails(tmp_path, monkeypatch):
+    table, question, _ = next(random_questions(np.random.default_rng(3), 1))
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        certificate.certify(table.networks, question, tmp_path / "one.cert")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_proof_about_a_network_that_is_not_the_models_is_refused():
+    """An encoder that gets one threshold wrong: its proofs are proofs, but not about this model."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for seed in range(200):
+        net = random_model(np.random.default_rng(seed), (1, 2, 2), pixel_range=(0, 6))
+        layer = net.hidden[0]
+        shifted = type(layer)(**{**layer.__dict__, "threshold": layer.threshold + int(rng.choice([-1, 1]))})
+        other = models_.IntegerModel(net.quantizer, (shifted, *net.hidden[1:]), net.output)
+        image = random_pixels(rng, net, 1)[0]
+        question = Ball("linf", 2).around(image, net.quantizer) & Keeps(int(rng.integers(net.classes)))
+        verdict, proof = prove([build(other)], question)
+        if verdict.status == "robust" and check(build(net), question).status == "falsified":
+            wrong += 1
+            assert refused([_checker.Network(models_.encode(net))], certificate.stated(question), proof) is not None
+    assert wrong > 0
