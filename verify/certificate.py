@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -172,8 +172,13 @@ def asked(statement: Mapping[str, Any]) -> Property:
     if budget is not None:
         weight = None if budget["weight"] is None else np.array(budget["weight"], np.int64).reshape(shape)
         budget = Budget(budget["norm"], budget["limit"], weight)
-    kinds = {"keeps": Keeps, "avoids": Avoids, "not_unanimously_wrong": NotUnanimouslyWrong, "agree": Agree}
-    return Region(image, low, high, budget) & kinds[condition.pop("kind")](**condition)
+    kinds: dict[str, Callable[..., Condition]] = {
+        "keeps": Keeps,
+        "avoids": Avoids,
+        "not_unanimously_wrong": NotUnanimouslyWrong,
+        "agree": Agree,
+    }
+    return Property(Region(image, low, high, budget), kinds[condition.pop("kind")](**condition))
 
 
 def read(path: str | os.PathLike[str]) -> Certificate:

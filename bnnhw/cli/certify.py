@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from bnnhw.cli.console import print_json, print_table, progress_bar
-from bnnhw.cli.options import Json
+from bnnhw.cli.options import Json, Workers
 from bnnhw.verify.certificate import Certificate, CertificateError, Known, know, read, refusal
 from bnnhw.verify.formula import read_bytes
 
@@ -46,7 +46,9 @@ def _group() -> None:
 
 
 @app.command()
-def check(paths: Paths, model: Models = None, formula: Formulas = None, json: Json = False) -> None:
+def check(
+    paths: Paths, model: Models = None, formula: Formulas = None, workers: Workers = None, json: Json = False
+) -> None:
     """Check every certificate with a program that shares nothing with the solver and what it was told.
 
     Exit codes: 0 all hold; 1 some does not, and the table says why; 2 a file cannot be used.
@@ -54,8 +56,8 @@ def check(paths: Paths, model: Models = None, formula: Formulas = None, json: Js
     files = certificates(paths)
     known = known_to(files, model, formula)
     begun = time.perf_counter()
-    # The checker works outside Python's lock: a thread a core keeps all of them busy.
-    with ThreadPoolExecutor(os.cpu_count()) as threads, progress_bar("certificates", len(files)) as bar:
+    # The checker works outside Python's lock, so threads keep all cores busy.
+    with ThreadPoolExecutor(workers or os.cpu_count()) as threads, progress_bar("certificates", len(files)) as bar:
         checked = []
         for one in threads.map(lambda path: check_one(path, known), files):
             checked.append(one)

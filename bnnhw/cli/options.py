@@ -43,7 +43,7 @@ Certify = Annotated[
         help="Write a certificate of every verdict into this folder, with the models, for `bnnhw certify check`.",
     ),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; all cores by default.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes, or threads; all cores by default.")]
 SplitAfter = Annotated[
     float,
     typer.Option(

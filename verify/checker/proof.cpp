@@ -26,14 +26,15 @@ class Checker {
         watches_(value_.size()), losses_(value_.size()), armed_(value_.size()) {
     for (std::size_t i = 0; i < parent_.size(); ++i) parent_[i] = 2 * static_cast<Literal>(i);
     assign(0);
-    for (Linear& linear : formula.constraints) {
-      if (linear.name >= named_.size()) named_.resize(linear.name + std::size_t{1});
-      add(normal(linear));
-    }
     for (std::vector<Literal>& clause : formula.clauses) {
       std::sort(clause.begin(), clause.end());
       clause.erase(std::unique(clause.begin(), clause.end()), clause.end());
       attach(std::move(clause));
+    }
+    // After the clauses, so that what units fix never enters a constraint.
+    for (Linear& linear : formula.constraints) {
+      if (linear.name >= named_.size()) named_.resize(linear.name + std::size_t{1});
+      add(normal(linear));
     }
     if (!propagate()) refuted_ = true;
   }
@@ -314,7 +315,7 @@ class Checker {
     halves_.push_back({linear.bound - 1, linear.terms[0].weight, linear.out ^ 1u});
     entered_ += linear.terms.size();
     enter(static_cast<std::uint32_t>(constraints_.size() - 1));
-    if (2 * stale_ > entered_) drop_stale();
+    if (stale_ > entered_ / 2 && stale_ > value_.size()) drop_stale();
     for (const std::uint32_t flip : {2u, 1u}) {
       if (!act(static_cast<std::uint32_t>(halves_.size()) - flip)) refuted_ = true;
     }

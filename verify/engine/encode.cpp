@@ -22,6 +22,11 @@ class Formula {
     for (std::uint32_t i = 0; i < count; ++i) names_.variables.push_back(first_name + i);
     return solver_.new_variables(count);
   }
+  // The first of several whose names lie so far behind the first name.
+  Variable variables(std::uint32_t first_name, const std::vector<std::uint32_t>& behind) {
+    for (const std::uint32_t one : behind) names_.variables.push_back(first_name + one);
+    return solver_.new_variables(static_cast<std::uint32_t>(behind.size()));
+  }
   Variable variable(std::uint32_t name) {
     names_.variables.push_back(name);
     return solver_.new_variables(1);
@@ -149,8 +154,7 @@ class NetworkEncoder {
   void add_layer(std::uint32_t stage) {
     const Matrix& matrix = clean_.network().matrix(stage);
     const std::vector<std::uint32_t>& undecided = bounds_.undecided()[stage];
-    std::vector<Variable> made(matrix.rows());
-    for (const std::uint32_t neuron : undecided) made[neuron] = formula_.variable(names_.bit(index_, stage, neuron));
+    const Variable first = formula_.variables(names_.bit(index_, stage, 0), undecided);
     for (std::uint32_t i = 0; i < undecided.size(); ++i) {
       sum_.begin(-clean_.slack(stage, undecided[i]));
       for (const Entry& entry : matrix.row(undecided[i])) {
@@ -162,9 +166,10 @@ class NetworkEncoder {
           add_bit(variables_[entry.index], clean_.bits(stage - 1)[entry.index] != 0, entry.weight);
         }
       }
-      sum_.end(names_.bit(index_, stage, undecided[i]), Literal::positive(made[undecided[i]]));
+      sum_.end(names_.bit(index_, stage, undecided[i]), Literal::positive(first + i));
     }
-    variables_ = std::move(made);
+    variables_.assign(matrix.rows(), 0);
+    for (std::uint32_t i = 0; i < undecided.size(); ++i) variables_[undecided[i]] = first + i;
   }
 
   const Evaluation& clean_;
