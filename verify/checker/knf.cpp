@@ -21,11 +21,14 @@ struct Line {
     return found;
   }
   std::int64_t number(std::int64_t low, std::int64_t high) {
-    const std::string_view digits = word();
+    const char* at = rest.data();
+    const char* const end = at + rest.size();
+    while (at != end && (*at == ' ' || *at == '\t' || *at == '\r')) ++at;
     std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    require(error == std::errc() && end == digits.data() + digits.size() && value >= low && value <= high,
-            "formula: a number that is none, or out of range");
+    const auto [stop, error] = std::from_chars(at, end, value);
+    rest.remove_prefix(static_cast<std::size_t>(stop - rest.data()));
+    require(error == std::errc() && value >= low && value <= high, "formula: a number that is none, or out of range");
+    require(rest.empty() || rest.front() == ' ' || rest.front() == '\t' || rest.front() == '\r', "formula: a number");
     return value;
   }
   std::vector<Literal> literals(std::int64_t variables) {
