@@ -89,9 +89,12 @@ def constant_columns(netlist: Netlist, mapped: Mapped) -> Registers:
             differing |= word ^ contents[0]
         varying = [(place, bit) for place, bit in enumerate(memory.read_data) if differing >> place & 1]
         for column, (place, bit) in enumerate(varying):
-            made = mapped.names.get(f"{name}.part_of[{column // 32}].columns_of.column[{column % 32}].read", ())
-            if made and (counterpart := _counterpart(mapped, made[0])) is not None:
-                found[bit] = Counterpart(counterpart.where, counterpart.inverted ^ contents[0] >> place & 1)
+            read = mapped.names.get(f"{name}.part_of[{column // 32}].columns_of.column[{column % 32}].read", ())
+            whole = mapped.names.get(f"{name}.data", ())[column : column + 1]
+            # Of equal nets one name is kept, which may be either's.
+            for nets, inverted in ((read, contents[0] >> place & 1), (whole, 0)):
+                if bit not in found and nets and (made := _counterpart(mapped, nets[0])) is not None:
+                    found[bit] = Counterpart(made.where, made.inverted ^ inverted)
     return found
 
 
