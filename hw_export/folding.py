@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import Literal, get_args
 
+import numpy as np
+
 from bnnhw.hw_export import cost
 from bnnhw.hw_export.memory import lane_width
 from bnnhw.hw_export.stage import Stage, stages
@@ -28,6 +30,8 @@ WIDEST_INPUT = 512
 """Bits of the input stream's TDATA at most."""
 WIDEST_WORD = 8192
 """Bits of one weight memory word at most (two planes of PE x SIMD)."""
+LEAST_TABLES_A_WEIGHT = 0.1
+"""Lookup tables of an unrolled layer are hardly ever fewer: about 0.95, or half of that where neurons share much."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,16 @@ def _fold(stage: Stage, target: int, style: Style) -> Stage:
     quick = [one for one in foldings(stage, style) if one.cycles <= target]
     # Twice as many lanes are never smaller: most foldings need not be looked at closely.
     fewest = min((one.pe * one.simd for one in quick if not one.unrolled), default=0)
-    near = [one for one in quick if one.unrolled or one.pe * one.simd <= 2 * fewest]
-    return min(near, key=lambda one: (cost.lookup_tables(one), one.channels))
+    near = [(cost.lookup_tables(one), one) for one in quick if not one.unrolled and one.pe * one.simd <= 2 * fewest]
+    # Nor need a layer be unrolled in thought, which takes minutes for millions of weights, where these alone take more.
+    most = min((tables for tables, _ in near), default=inf)
+    weights = np.count_nonzero(stage.counting.weights)
+    near += [
+        (cost.lookup_tables(one), one)
+        for one in quick
+        if one.unrolled and weights * stage.width * LEAST_TABLES_A_WEIGHT < most
+    ]
+    return min(near, key=lambda pair: (pair[0], pair[1].channels))[1]
 
 
 def plan(model: IntegerModel, target_cycles: int = 4096, style: Style = "auto") -> Plan:
