@@ -364,7 +364,7 @@ def installed(binary: Path | None, minisatcs: Path | None) -> list[Peer]:
         peers.append(Cadical())
     if importlib.util.find_spec("ortools") is not None:
         peers.append(CpSat())
-    if importlib.util.find_spec("exact") is not None:
+    if "exact" in importlib.metadata.packages_distributions():
         peers.append(Exact())
     clasp = shutil.which("clasp")
     if clasp is not None:
