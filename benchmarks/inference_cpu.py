@@ -169,6 +169,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=available_threads(), help="for the program and for torch")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--check", type=int, default=32, help="images to compare with the reference (default 32)")
+    parser.add_argument("--network", choices=NETWORKS, action="append", help="only this one; may be repeated")
+    parser.add_argument("--batch", type=int, choices=BATCHES, action="append", help="only this size; may be repeated")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="which seconds count")
     arguments = parser.parse_args()
     clock = time.perf_counter if arguments.clock == "wall" else time.process_time
@@ -178,18 +180,21 @@ def main() -> int:
         f"{arguments.clock} clock; instructions {instruction_set.selected()}; "
         f"torch {torch.__version__}, NumPy {np.__version__}"
     )
-    columns = [f"{who}, batch {size}" for size in BATCHES for who in ("program", "torch", "ratio")]
+    batches = arguments.batch or BATCHES
+    columns = [f"{who}, batch {size}" for size in batches for who in ("program", "torch", "ratio")]
     print(f"{'images/s':28} " + " ".join(f"{column:>18}" for column in columns))
-    for name, (shape, levels, specs) in NETWORKS.items():
+    for name in arguments.network or NETWORKS:
+        shape, levels, specs = NETWORKS[name]
         rng = np.random.default_rng(0)
         model = build(shape, levels, specs, rng)
         wrong = differing_set(model, rng.integers(0, 256, (arguments.check, *shape)).astype(np.uint8))
         if wrong:
             print(f"{name}: {wrong} and the reference disagree", file=sys.stderr)
             return 1
+        print(f"{name}: {', '.join(instruction_set.available())} equal the reference on {arguments.check:,} images")
         program, in_float = compile(model, threads=arguments.threads), float_network(model)
         cells = []
-        for size in BATCHES:
+        for size in batches:
             pixels = rng.integers(0, 256, (size, *shape)).astype(np.uint8)
             if not np.array_equal(program(pixels), in_float(pixels)):
                 print(f"{name}: the program and torch disagree", file=sys.stderr)

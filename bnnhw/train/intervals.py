@@ -66,17 +66,22 @@ class Affines:
 class Reached:
     """What the images of a box can reach.
 
-    undecided: per hidden layer, bool of its bits, those that differ within the box as far as intervals tell. slacks:
-    per hidden layer, float of the shape of its accumulators: how many steps the interval stays away from the
-    threshold, negative where it straddles it. leads: float[N, classes], the least that the label's score exceeds each
-    class's by, in steps of the accumulator; 0 for the label itself. logits: the same in logits, negated: the worst
-    case.
+    undecided: per hidden layer, bool of its bits, those that differ within the box as far as intervals tell. ranges:
+    per hidden layer, middle and half width of each norm's output, and the size of the norm's gain. leads: float[N,
+    classes], the least that the label's score exceeds each class's by, in steps of the accumulator; 0 for the label
+    itself. logits: the same in logits, negated: the worst case.
     """
 
     undecided: list[Tensor]
-    slacks: list[Tensor]
+    ranges: list[tuple[Tensor, Tensor, Tensor]]
     leads: Tensor
     logits: Tensor
+
+    @property
+    def slacks(self) -> list[Tensor]:
+        """Per hidden layer, float of its accumulators' shape: how many steps the interval stays away from the
+        threshold, negative where it straddles it."""
+        return [(middle.abs() - width) / size.clamp(min=SMALLEST_GAIN) for middle, width, size in self.ranges]
 
 
 def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affines: Sequence[Affine]) -> Reached:
@@ -85,17 +90,15 @@ def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affin
     labels: int64[N]. affines: one a weighted layer. Gradients reach weights, norms and affines.
     """
     below, above = network.quantizer(low), network.quantizer(high)
-    undecided, slacks = [], []
+    undecided, ranges = [], []
     for layer, affine in zip(network.layers[:-1], affines[:-1], strict=True):
         assert isinstance(layer, HiddenLayer)
-        least, most = _interval(layer, below, above)
-        side = (-1, *([1] * (least.ndim - 2)))
+        centre, reach = _interval(layer, below, above)
+        side = (-1, *([1] * (centre.ndim - 2)))
         gain, offset = affine.gain.view(side), affine.offset.view(side)
-        one, other = gain * least + offset, gain * most + offset
-        size = gain.abs().clamp(min=SMALLEST_GAIN)
-        low_z, high_z = torch.minimum(one, other), torch.maximum(one, other)
-        slacks.append(torch.maximum(low_z, -high_z) / size)
-        below, above = layer.binarize(low_z), layer.binarize(high_z)
+        middle, width = gain * centre + offset, gain.abs() * reach
+        ranges.append((middle, width, gain.abs()))
+        below, above = layer.binarize(middle - width), layer.binarize(middle + width)
         if layer.pool is not None and not layer.pool_first:
             below, above = layer.pool(below), layer.pool(above)
         undecided.append(below != above)
@@ -106,15 +109,18 @@ def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affin
     width = (difference.abs() * reach[:, None]).sum(dim=2)
     offsets = affine.offset[labels][:, None] - affine.offset[None]
     worst = affine.gain * middle - affine.gain.abs() * width + offsets
-    return Reached(undecided, slacks, worst / affine.gain.abs().clamp(min=SMALLEST_GAIN), -worst)
+    return Reached(undecided, ranges, worst / affine.gain.abs().clamp(min=SMALLEST_GAIN), -worst)
 
 
 def _interval(layer: HiddenLayer, below: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
+    """Middle and half width of what each accumulator can be, pooled if ``pool_first``."""
     weights = layer.weighted.ternary()
     centre = layer.weighted.sums((above + below) / 2, weights)
     reach = layer.weighted.sums((above - below) / 2, weights.abs())
-    least, most = centre - reach, centre + reach
-    return (layer.pool(least), layer.pool(most)) if layer.pool is not None and layer.pool_first else (least, most)
+    if layer.pool is None or not layer.pool_first:
+        return centre, reach
+    least, most = layer.pool(centre - reach), layer.pool(centre + reach)
+    return (least + most) / 2, (most - least) / 2
 
 
 def small_box(
