@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnnhw.nn.binarize import Binarize, Rectify
+from bnnhw.nn.fused import fused
 from bnnhw.nn.norm import BatchNorm, ScalarBatchNorm
 from bnnhw.nn.quantizer import InputQuantizer
 from bnnhw.nn.weights import BinConv2d, BinLinear
@@ -43,7 +44,8 @@ class HiddenLayer(nn.Module):
     """Weighted sum, batch norm, one bit: ``bit = [norm(acc) >= 0]``; with ``pool``, pooled.
 
     pool: applied to the bits, or with ``pool_first`` to the accumulators before the norm (which is the AND of bits
-    where the norm's scale is negative). Input and output: float32[N, C, H, W] or, dense, [N, C].
+    where the norm's scale is negative). fused: in training, compile what follows the sum (``bnnhw.nn.fused``). Input
+    and output: float32[N, C, H, W] or, dense, [N, C].
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class HiddenLayer(nn.Module):
             raise ValueError("max pooling needs a convolution before it: a dense layer's output has no windows")
         self.weighted, self.norm, self.pool, self.pool_first = weighted, norm, pool, pool_first
         self.binarize: Binarize | Rectify = binarize or Binarize()
+        self.fused = False
 
     def accumulate(self, activations: Tensor) -> Tensor:
         """What enters the norm: accumulators, pooled if ``pool_first``."""
@@ -67,11 +70,17 @@ class HiddenLayer(nn.Module):
 
     def decide(self, accumulators: Tensor) -> Tensor:
         """The layer's output from what ``accumulate`` returned."""
-        bits: Tensor = self.binarize(self.norm(accumulators))
+        step = fused(_bits) if self.fused and self.training else _bits
+        bits = step(self.binarize, self.norm, accumulators)
         return self.pool(bits) if self.pool is not None and not self.pool_first else bits
 
     def forward(self, activations: Tensor) -> Tensor:
         return self.decide(self.accumulate(activations))
+
+
+def _bits(binarize: Binarize | Rectify, norm: BatchNorm, accumulators: Tensor) -> Tensor:
+    bits: Tensor = binarize(norm(accumulators))
+    return bits
 
 
 class OutputLayer(nn.Module):

@@ -41,3 +41,11 @@ def set_gradient(network: Network, scale: float, hard: bool = False) -> None:
         if isinstance(module, Binarize):
             module.scale.fill_(scale)
             module.hard = hard
+
+
+def set_speed(network: Network, fused: bool, mixed: bool) -> None:
+    """fused: compile the steps between sums (``bnnhw.nn.fused``). mixed: multiply gradients in bfloat16."""
+    for layer in network.layers:
+        layer.weighted.mixed = mixed
+        if isinstance(layer, HiddenLayer):
+            layer.fused = fused

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnnhw.nn.products import convolution, product
+
 LATENT_SPREAD = 0.01
 """Standard deviation of the latent W and M at the start."""
 TERNARY_THRESHOLD = 0.005
@@ -170,12 +172,16 @@ class RealWeight(nn.Module):
 
 
 class _Weighted(nn.Module):
-    """What both weighted layers share: weights (BinMask to begin with), which ``Network.frozen`` can hold fixed."""
+    """What both weighted layers share: weights (BinMask to begin with), which ``Network.frozen`` can hold fixed.
+
+    mixed: multiply gradients in bfloat16 (``bnnhw.nn.products``).
+    """
 
     def __init__(self, shape: tuple[int, ...], density: float) -> None:
         super().__init__()
         self.weights: BinMask | TernaryWeight | BinaryWeight | RealWeight = BinMask(shape, density)
         self.held: Tensor | None = None
+        self.mixed = False
 
     def ternary(self) -> Tensor:
         """The weights in {-1, 0, +1}, with gradients unless they are held fixed."""
@@ -209,6 +215,8 @@ class BinConv2d(_Weighted):
 
     def sums(self, activations: Tensor, weights: Tensor) -> Tensor:
         """The layer's sums with other weights of the same shape."""
+        if self.mixed:
+            return convolution(activations, weights, self.stride, self.padding)
         return F.conv2d(activations, weights, None, self.stride, self.padding)
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -227,7 +235,7 @@ class BinLinear(_Weighted):
 
     def sums(self, activations: Tensor, weights: Tensor) -> Tensor:
         """The layer's sums with other weights of the same shape."""
-        return F.linear(activations.flatten(1), weights)
+        return (product if self.mixed else F.linear)(activations.flatten(1), weights)
 
     def forward(self, activations: Tensor) -> Tensor:
         return self.exact(self.sums(activations, self.ternary()))

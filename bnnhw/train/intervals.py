@@ -16,11 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from bnnhw.nn.network import HiddenLayer, Network, OutputLayer
+from bnnhw.nn.binarize import Binarize, Rectify
+from bnnhw.nn.fused import fused
+from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
 from bnnhw.nn.norm import VARIANCE_FLOOR, BatchNorm, ScalarBatchNorm
 
 SMALLEST_GAIN = 1e-6
@@ -59,7 +62,23 @@ class Affines:
         self.found: list[Affine] = []
 
     def observe(self, index: int, layer: HiddenLayer | OutputLayer, accumulators: Tensor) -> None:
-        self.found.append(batch_affine(layer.norm, accumulators))
+        affine = fused(batch_affine) if isinstance(layer, HiddenLayer) and layer.fused else batch_affine
+        self.found.append(affine(layer.norm, accumulators))
+
+
+class Range(NamedTuple):
+    """Accumulators ``centre -+ reach`` before a norm ``gain * acc + offset``: float, shapes that broadcast."""
+
+    centre: Tensor
+    reach: Tensor
+    gain: Tensor
+    offset: Tensor
+
+    @property
+    def slack(self) -> Tensor:
+        """How many steps the interval stays away from the threshold, negative where it straddles it."""
+        size = self.gain.abs()
+        return ((self.gain * self.centre + self.offset).abs() - size * self.reach) / size.clamp(min=SMALLEST_GAIN)
 
 
 @dataclass(frozen=True)
@@ -67,21 +86,14 @@ class Reached:
     """What the images of a box can reach.
 
     undecided: per hidden layer, bool of its bits, those that differ within the box as far as intervals tell. ranges:
-    per hidden layer, middle and half width of each norm's output, and the size of the norm's gain. leads: float[N,
-    classes], the least that the label's score exceeds each class's by, in steps of the accumulator; 0 for the label
-    itself. logits: the same in logits, negated: the worst case.
+    per hidden layer, its accumulators. leads: float[N, classes], the least that the label's score exceeds each class's
+    by, in steps of the accumulator; 0 for the label itself. logits: the same in logits, negated: the worst case.
     """
 
     undecided: list[Tensor]
-    ranges: list[tuple[Tensor, Tensor, Tensor]]
+    ranges: list[Range]
     leads: Tensor
     logits: Tensor
-
-    @property
-    def slacks(self) -> list[Tensor]:
-        """Per hidden layer, float of its accumulators' shape: how many steps the interval stays away from the
-        threshold, negative where it straddles it."""
-        return [(middle.abs() - width) / size.clamp(min=SMALLEST_GAIN) for middle, width, size in self.ranges]
 
 
 def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affines: Sequence[Affine]) -> Reached:
@@ -90,19 +102,19 @@ def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affin
     labels: int64[N]. affines: one a weighted layer. Gradients reach weights, norms and affines.
     """
     below, above = network.quantizer(low), network.quantizer(high)
+    centre, reach = (above + below) / 2, (above - below) / 2
     undecided, ranges = [], []
     for layer, affine in zip(network.layers[:-1], affines[:-1], strict=True):
         assert isinstance(layer, HiddenLayer)
-        centre, reach = _interval(layer, below, above)
+        centre, reach = _sums(layer, centre, reach)
         side = (-1, *([1] * (centre.ndim - 2)))
-        gain, offset = affine.gain.view(side), affine.offset.view(side)
-        middle, width = gain * centre + offset, gain.abs() * reach
-        ranges.append((middle, width, gain.abs()))
-        below, above = layer.binarize(middle - width), layer.binarize(middle + width)
+        ranges.append(Range(centre, reach, affine.gain.view(side), affine.offset.view(side)))
+        step = fused(_bits) if layer.fused else _bits
+        centre, reach = step(layer.binarize, *ranges[-1])
         if layer.pool is not None and not layer.pool_first:
-            below, above = layer.pool(below), layer.pool(above)
-        undecided.append(below != above)
-    centre, reach = ((above + below) / 2).flatten(1), ((above - below) / 2).flatten(1)
+            centre, reach = _pooled(layer.pool, centre, reach)
+        undecided.append(reach.detach() != 0)
+    centre, reach = centre.flatten(1), reach.flatten(1)
     weights, affine = network.output.weighted.ternary(), affines[-1]
     difference = weights[labels][:, None] - weights[None]
     middle = (difference * centre[:, None]).sum(dim=2)
@@ -112,14 +124,23 @@ def propagate(network: Network, low: Tensor, high: Tensor, labels: Tensor, affin
     return Reached(undecided, ranges, worst / affine.gain.abs().clamp(min=SMALLEST_GAIN), -worst)
 
 
-def _interval(layer: HiddenLayer, below: Tensor, above: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle and half width of what each accumulator can be, pooled if ``pool_first``."""
+def _sums(layer: HiddenLayer, centre: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    """The accumulators' intervals, of inputs ``centre -+ reach``; pooled if ``pool_first``."""
     weights = layer.weighted.ternary()
-    centre = layer.weighted.sums((above + below) / 2, weights)
-    reach = layer.weighted.sums((above - below) / 2, weights.abs())
-    if layer.pool is None or not layer.pool_first:
-        return centre, reach
-    least, most = layer.pool(centre - reach), layer.pool(centre + reach)
+    centre, reach = layer.weighted.sums(centre, weights), layer.weighted.sums(reach, weights.abs())
+    return _pooled(layer.pool, centre, reach) if layer.pool is not None and layer.pool_first else (centre, reach)
+
+
+def _bits(
+    binarize: Binarize | Rectify, centre: Tensor, reach: Tensor, gain: Tensor, offset: Tensor
+) -> tuple[Tensor, Tensor]:
+    middle, width = gain * centre + offset, gain.abs() * reach
+    below, above = binarize(middle - width), binarize(middle + width)
+    return (above + below) / 2, (above - below) / 2
+
+
+def _pooled(pool: MaxPool, centre: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    least, most = pool(centre - reach), pool(centre + reach)
     return (least + most) / 2, (most - least) / 2
 
 
@@ -144,7 +165,7 @@ def small_box(
 
 def slack_loss(reached: Reached, slack: float) -> Tensor:
     """``mean relu(slack - s)`` of each hidden layer's slacks s, summed over the layers: steps that are missing."""
-    return torch.stack([(slack - found).clamp(min=0).mean() for found in reached.slacks]).sum()
+    return torch.stack([(slack - found.slack).clamp(min=0).mean() for found in reached.ranges]).sum()
 
 
 def margin_loss(reached: Reached, labels: Tensor, margin: float) -> Tensor:

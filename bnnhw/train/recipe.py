@@ -216,8 +216,9 @@ class Recipe(Section):
     quantizer and weights.density say nothing. quantizer: a step of [0, 1] pixels, a tuple of integer thresholds, or
     "histogram", which chooses ``levels`` thresholds from the training images for epsilon (``bnnhw.train.thresholds``).
     threads: torch's threads while training; sums round differently with another number of them, so it is part of what
-    decides the result, and one thread loses least on a busy machine. compile: run the training step's network through
-    torch.compile, which rounds real sums in another order. The tables are the methods.
+    decides the result, and one thread loses least on a busy machine. compile: the steps between sums
+    (``bnnhw.nn.fused``), which rounds real sums in another order. mixed: multiply gradients in bfloat16
+    (``bnnhw.nn.products``). The tables are the methods.
     """
 
     arch: str = "conv-small"
@@ -229,6 +230,7 @@ class Recipe(Section):
     seed: int = whole(0)
     threads: int = whole(1, least=1)
     compile: bool = flag(False)
+    mixed: bool = flag(False)
     weights: Weights = field(default_factory=Weights)
     optimizer: Optimizer = field(default_factory=Optimizer)
     gradient: Gradient = field(default_factory=Gradient)

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from bnnhw.data import Dataset
 from bnnhw.nn import Network, build
-from bnnhw.nn.variants import gradient_scale, set_gradient, use_weights
+from bnnhw.nn.variants import gradient_scale, set_gradient, set_speed, use_weights
 from bnnhw.nn.weights import RealWeight
 from bnnhw.train.adversary import pgd, training_radius
 from bnnhw.train.bop import Bop, SecondOrderBop
@@ -90,9 +90,8 @@ class Run:
         self.best: State | None = None
         self.seconds = 0.0
         self.epoch_seconds = 0.0
-        compiled = torch.compile(self.network) if recipe.compile else self.network
-        assert isinstance(compiled, nn.Module)
-        self.forward = world.averaging(compiled)
+        set_speed(self.network, recipe.compile, recipe.mixed)
+        self.forward = world.averaging(self.network)
 
     def _reseed(self, name: str) -> None:
         digest = hashlib.sha256(f"{name} of seed {self.recipe.seed}".encode()).digest()

@@ -66,13 +66,13 @@ def test_a_tiny_network_by_hand() -> None:
     low, high = torch.tensor([[[[1.0, 1, 0]]]]), torch.tensor([[[[1.0, 1, 1]]]])
     reached = propagate(network, low, high, torch.tensor([0]), affines_of(network))
     assert reached.undecided[0].tolist() == [[False, True]]
-    torch.testing.assert_close(reached.slacks[0], torch.tensor([[0.5, -0.5]]))
+    torch.testing.assert_close(reached.ranges[0].slack, torch.tensor([[0.5, -0.5]]))
     torch.testing.assert_close(reached.leads, torch.tensor([[0.0, 0.0]]))
     torch.testing.assert_close(slack_loss(reached, 1.0), torch.tensor((0.5 + 1.5) / 2))
     torch.testing.assert_close(margin_loss(reached, torch.tensor([0]), 2.0), torch.tensor(2.0))
     scaled = propagate(tiny(-4.0), low, high, torch.tensor([0]), affines_of(tiny(-4.0)))
     # A negative gain turns the comparisons around, and distances in steps do not change with it.
-    torch.testing.assert_close(scaled.slacks[0], torch.tensor([[0.5, -0.5]]))
+    torch.testing.assert_close(scaled.ranges[0].slack, torch.tensor([[0.5, -0.5]]))
     torch.testing.assert_close(scaled.leads, torch.tensor([[0.0, -1.0]]))
 
 
