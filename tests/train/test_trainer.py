@@ -18,6 +18,7 @@ from bnnhw.data import Dataset, load
 from bnnhw.model import IntegerModel
 from bnnhw.model.reference import predict
 from bnnhw.nn import Network, build
+from bnnhw.nn.fused import fused
 from bnnhw.train import Decision, Recipe, TrainResult, agreement, lower, score, train
 from bnnhw.train.checkpoint import load_checkpoint, save_atomically
 from bnnhw.train.recipe import Adversary, Bounds, Box, Choice, Gradient, Optimizer, Teacher, Verifier, Weights
@@ -186,12 +187,14 @@ def test_compiled_training_makes_a_network_that_is_lowered_exactly(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The default back end compiles C++ for a minute; this one traces the same graph.
+    fused.cache_clear()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    recipe = replace(RECIPE_4, epochs=1, compile=True)
+    recipe = replace(RECIPE_4, epochs=1, compile=True, mixed=True)
     compiled = train(digits, recipe, tmp_path, progress=False)
     report = agreement(compiled.network, lower(compiled.network), digits.test_images)
     assert (report.images, report.mismatches) == (len(digits.test_images), 0)
-    plain = train(digits, replace(recipe, compile=False), tmp_path / "plain", progress=False)
+    fused.cache_clear()
+    plain = train(digits, replace(recipe, compile=False, mixed=False), tmp_path / "plain", progress=False)
     assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.02)
 
 
