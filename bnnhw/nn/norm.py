@@ -81,3 +81,20 @@ class ScalarBatchNorm(nn.Module):
             return (accumulators - mean) * (self.scale / (var + VARIANCE_FLOOR).sqrt()) + self.shift
         gain = self.scale.double() / (self.var.double() + VARIANCE_FLOOR).sqrt()
         return (accumulators.double() - self.mean.double()) * gain + self.shift.double()
+
+
+class NoNorm(ScalarBatchNorm):
+    """``logit[c] = acc[c]``: an output layer without a batch norm, with nothing to train. Example: ``NoNorm(10)``.
+
+    Its state is that of the identity, so it lowers like the other. Reference: an ablation of Jia and Rinard, NeurIPS
+    2020.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes)
+        self.scale.requires_grad_(False)
+        self.shift.requires_grad_(False)
+        self.var.fill_(1 - VARIANCE_FLOOR)
+
+    def forward(self, accumulators: Tensor) -> Tensor:
+        return accumulators if self.training else accumulators.double()

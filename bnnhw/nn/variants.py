@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bnnhw.nn.binarize import Binarize, Rectify
 from bnnhw.nn.network import HiddenLayer, Network
+from bnnhw.nn.norm import NoNorm
 from bnnhw.nn.weights import BinaryWeight, RealWeight, TernaryWeight
 
 
@@ -28,6 +29,11 @@ def use_weights(network: Network, kind: str, density: float) -> None:
                 layer.binarize = Rectify()
         else:
             layer.weighted.weights = (TernaryWeight if kind == "ternary" else BinaryWeight)(shape, density)
+
+
+def drop_last_norm(network: Network) -> None:
+    """Let the output layer's sums be the logits."""
+    network.output.norm = NoNorm(network.classes)
 
 
 def gradient_scale(network: Network) -> float:

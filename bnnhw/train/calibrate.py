@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bnnhw.nn.network import Network
-from bnnhw.nn.norm import ScalarBatchNorm
+from bnnhw.nn.norm import NoNorm, ScalarBatchNorm
 
 
 def _moments(sums: Tensor, squares: Tensor, count: int) -> tuple[list[float], list[Fraction]]:
@@ -40,6 +40,8 @@ def calibrate(network: Network, images: npt.NDArray[np.uint8], batch: int = 200)
     device = network.quantizer.thresholds.device
     try:
         for depth, target in enumerate(network.layers):
+            if isinstance(target.norm, NoNorm):
+                continue
             channels = target.norm.mean.shape[0]
             sums = torch.zeros(channels, dtype=torch.float64, device=device)
             squares = torch.zeros_like(sums)

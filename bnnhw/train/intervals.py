@@ -24,7 +24,7 @@ from torch import Tensor
 from bnnhw.nn.binarize import Binarize, Rectify
 from bnnhw.nn.fused import fused
 from bnnhw.nn.network import HiddenLayer, MaxPool, Network, OutputLayer
-from bnnhw.nn.norm import VARIANCE_FLOOR, BatchNorm, ScalarBatchNorm
+from bnnhw.nn.norm import VARIANCE_FLOOR, BatchNorm, NoNorm, ScalarBatchNorm
 
 SMALLEST_GAIN = 1e-6
 """Distances in steps divide by a norm's gain; a smaller one counts as this."""
@@ -40,6 +40,8 @@ class Affine:
 
 def batch_affine(norm: BatchNorm | ScalarBatchNorm, accumulators: Tensor) -> Affine:
     """The norm with the batch's own statistics, as in training mode; gradients reach all parameters."""
+    if isinstance(norm, NoNorm):
+        return stored_affine(norm)
     axes = [0, *range(2, accumulators.ndim)]
     var, mean = torch.var_mean(accumulators, dim=axes, correction=0)
     return _affine(norm, mean, var.mean() if isinstance(norm, ScalarBatchNorm) else var)

@@ -215,6 +215,7 @@ class Recipe(Section):
     arch, width: as ``bnnhw.nn.build``; an ``arch`` of "own" is a network that the caller makes, of which width,
     quantizer and weights.density say nothing. quantizer: a step of [0, 1] pixels, a tuple of integer thresholds, or
     "histogram", which chooses ``levels`` thresholds from the training images for epsilon (``bnnhw.train.thresholds``).
+    last_norm: whether the output layer has a batch norm.
     threads: torch's threads while training; sums round differently with another number of them, so it is part of what
     decides the result, and one thread loses least on a busy machine. compile: the steps between sums
     (``bnnhw.nn.fused``), which rounds real sums in another order. mixed: multiply gradients in bfloat16
@@ -231,6 +232,7 @@ class Recipe(Section):
     threads: int = whole(1, least=1)
     compile: bool = flag(False)
     mixed: bool = flag(False)
+    last_norm: bool = flag(True)
     weights: Weights = field(default_factory=Weights)
     optimizer: Optimizer = field(default_factory=Optimizer)
     gradient: Gradient = field(default_factory=Gradient)

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from bnnhw.data import Dataset
 from bnnhw.nn import Network, build
-from bnnhw.nn.variants import gradient_scale, set_gradient, set_speed, use_weights
+from bnnhw.nn.variants import drop_last_norm, gradient_scale, set_gradient, set_speed, use_weights
 from bnnhw.nn.weights import RealWeight
 from bnnhw.train.adversary import pgd, training_radius
 from bnnhw.train.bop import Bop, SecondOrderBop
@@ -310,6 +310,8 @@ def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) 
             if not network.layers:
                 _check_foreign(recipe)
             use_weights(network, recipe.weights.kind, recipe.weights.density)
+        if not recipe.last_norm:
+            drop_last_norm(network)
         set_gradient(network, recipe.gradient.scale, recipe.gradient.shape == "hardtanh")
         return network
     quantizer: float | str | tuple[int, ...] = recipe.quantizer
@@ -328,6 +330,8 @@ def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) 
             density=density,
         )
         use_weights(network, recipe.weights.kind, density)
+    if not recipe.last_norm:
+        drop_last_norm(network)
     set_gradient(network, recipe.gradient.scale, recipe.gradient.shape == "hardtanh")
     return network
 
@@ -336,10 +340,11 @@ def _check_foreign(recipe: Recipe) -> None:
     """ValueError where ``recipe`` asks for what only this project's own layers can do."""
     weights, bounds, gradient = recipe.weights, recipe.bounds, recipe.gradient
     asked = weights.kind != "binmask" or weights.decay or bounds.decay or recipe.box.used or gradient.adaptive
+    asked = asked or recipe.compile or recipe.mixed or not recipe.last_norm
     if asked or recipe.verifier.share or recipe.choice.by == "exact":
         raise ValueError(
-            "other weights, mask decay, bound decay, boxes, adaptive gradients and the verifier act on bnnhw's own "
-            "layers: switch them off for another module"
+            "other weights, mask decay, bound decay, boxes, adaptive gradients, the verifier, a missing last norm, "
+            "compile and mixed act on bnnhw's own layers: switch them off for another module"
         )
 
 

@@ -198,6 +198,16 @@ def test_compiled_training_makes_a_network_that_is_lowered_exactly(
     assert compiled.metrics[0]["loss"] == pytest.approx(plain.metrics[0]["loss"], rel=0.02)
 
 
+def test_without_a_last_norm_the_sums_are_the_scores(digits: Dataset, tmp_path: Path) -> None:
+    recipe = replace(RECIPE_4, epochs=1, last_norm=False, box=Box(weight=0.5))
+    network = train(digits, recipe, tmp_path, progress=False).network
+    model = lower(network)
+    assert not model.output.bias.any()
+    assert agreement(network, model, digits.test_images).mismatches == 0
+    bits, logits = network.trace(torch.from_numpy(np.array(digits.test_images[:20])).float())
+    assert torch.equal(logits, (bits[-1].flatten(1).double() @ network.output.weighted.weights().double().T))
+
+
 def test_a_network_of_ones_own_is_trained_as_one_by_name(digits: Dataset, tmp_path: Path) -> None:
     by_name = train(digits, RECIPE_4, tmp_path / "named", progress=False).network
 
@@ -238,6 +248,9 @@ def test_what_only_own_layers_can_do_is_refused_for_others(digits: Dataset, tmp_
         replace(plain, box=Box(weight=0.5)),
         replace(plain, choice=Choice(by="exact", images=10)),
         replace(plain, gradient=Gradient(adaptive=True)),
+        replace(plain, compile=True),
+        replace(plain, mixed=True),
+        replace(plain, last_norm=False),
     ):
         with pytest.raises(ValueError, match="own layers"):
             Run(digits, wrong, make=make)
