@@ -84,3 +84,12 @@ def models(draw: st.DrawFn) -> IntegerModel:
         classes=draw(st.integers(1, 4)),
         pixel_range=(low, low + draw(st.integers(1, 20))),
     )
+
+
+def random_digits_model(seed: int) -> IntegerModel:
+    """Of the digits' shape: a convolution and a dense layer."""
+    rng = np.random.default_rng(seed)
+    conv = Conv(rng.integers(-1, 2, (4, 1, 3, 3)), rng.integers(-1, 2, 4), [False, True, False, False], (2, 2), (1, 1))
+    dense = Dense(rng.integers(-1, 2, (12, 64)), rng.integers(-2, 3, 12), rng.random(12) < 0.5)
+    output = Output(rng.integers(-1, 2, (10, 12)), rng.integers(-9, 10, 10), 2)
+    return IntegerModel(Quantizer((1, 8, 8), [4, 9], 0, 16), (conv, dense), output)

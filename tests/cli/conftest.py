@@ -2,11 +2,11 @@
 
 import sys
 
-import numpy as np
 import pytest
+from random_models import random_digits_model
 
 from bnnhw.cli import main
-from bnnhw.model import Conv, Dense, IntegerModel, Output, Quantizer, save
+from bnnhw.model import save
 
 
 @pytest.fixture
@@ -30,11 +30,3 @@ def digits_model(tmp_path):
     model = random_digits_model(1)
     save(model, path)
     return path, model
-
-
-def random_digits_model(seed):
-    rng = np.random.default_rng(seed)
-    conv = Conv(rng.integers(-1, 2, (4, 1, 3, 3)), rng.integers(-1, 2, 4), [False, True, False, False], (2, 2), (1, 1))
-    dense = Dense(rng.integers(-1, 2, (12, 64)), rng.integers(-2, 3, 12), rng.random(12) < 0.5)
-    output = Output(rng.integers(-1, 2, (10, 12)), rng.integers(-9, 10, 10), 2)
-    return IntegerModel(Quantizer((1, 8, 8), [4, 9], 0, 16), (conv, dense), output)

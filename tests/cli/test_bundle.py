@@ -4,24 +4,45 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 import zipfile
+from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from random_models import random_digits_model
+
+from bnnhw.cli import main
+from bnnhw.model import save
+
+
+def succeed(*arguments):
+    """What ``bnnhw`` with arguments prints; outside of a test, where nothing captures."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+        patch.setattr(sys, "argv", ["bnnhw", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert not end.value.code
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with hardware, verdicts and their bundle, and the bundle's index: most of this file's time."""
+    folder = tmp_path_factory.mktemp("made")
+    model, results = folder / "net.bnn", folder / "verified" / "results.jsonl"
+    save(random_digits_model(1), model)
+    succeed("export", model, "--out", folder / "hw", "--target-cycles", 64, "--vectors", 3)
+    succeed("verify", model, "--dataset", "digits", "--count", 12, "--eps", "0.2", "--results", results)
+    options = ("--verdicts", results, "--family", "none", "--json")
+    return folder, json.loads(succeed("bundle", "make", folder / "hw", "--out", folder / "net.zip", *options))
 
 
 @pytest.fixture
-def bundle(call, digits_model, tmp_path):
-    model = digits_model[0]
-    assert call("export", model, "--out", tmp_path / "hw", "--target-cycles", 64, "--vectors", 3)[0] == 0
-    results = tmp_path / "verified" / "results.jsonl"
-    code, _, _ = call("verify", model, "--dataset", "digits", "--count", 12, "--eps", "0.2", "--results", results)
-    assert code == 0
-    path = tmp_path / "net.zip"
-    options = ("--verdicts", results, "--family", "none", "--json")
-    code, out, _ = call("bundle", "make", tmp_path / "hw", "--out", path, *options)
-    assert code == 0
-    return path, json.loads(out)
+def bundle(made, tmp_path):
+    """A copy of it, to change."""
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path / "net.zip", made[1]
 
 
 def test_a_bundle_is_checked_alone_and_is_the_same_each_time(call, bundle, tmp_path):
