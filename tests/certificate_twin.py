@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool
+from bnnhw.verify.formula import parse
 
 Terms = Mapping[int, int]
 """Weight by variable."""
@@ -172,6 +173,20 @@ def formula_of(models: Sequence[IntegerModel], question: Mapping[str, Any], budg
             inputs = made
         outputs.append(inputs)
     _add_goal(formula, models, outputs, question["condition"])
+    return formula
+
+
+def formula_of_knf(text: bytes) -> Formula:
+    """The formula of a `.knf` text, its constraints named by their places."""
+    made = parse(text.decode())
+    formula = Formula(made.variables, [list(dict.fromkeys(clause)) for clause in made.clauses])
+    for name, constraint in enumerate(made.constraints):
+        terms: dict[int, int] = defaultdict(int)
+        bound = constraint.bound
+        for literal, weight in zip(constraint.literals, constraint.all_weights, strict=True):
+            terms[abs(literal)] += weight if literal > 0 else -weight
+            bound -= weight if literal < 0 else 0
+        formula.constraints[name] = Linear(constraint.out, terms, bound)
     return formula
 
 
@@ -346,9 +361,8 @@ class Twin:
 
     def named(self, data: Bytes) -> tuple[int, Linear]:
         name = data.number()
-        if name not in self.constraints:
-            raise RefusedError(f"there is no constraint {name}")
-        return name, self.normal(self.constraints[name])
+        # What is decided says nothing more: true <-> 0 >= 0.
+        return name, self.normal(self.constraints.get(name, Linear(0, {}, 0)))
 
     def step(self, data: Bytes) -> None:
         match data.letter():
@@ -417,6 +431,17 @@ def _at_most(value: int, most: int) -> int:
     if value > most:
         raise RefusedError(f"{value} is out of range")
     return value
+
+
+def steps(proof: bytes) -> Iterator[tuple[int, int, str]]:
+    """Start, end and letter of every step."""
+    data = Bytes(proof)
+    while data.at < len(proof):
+        start, letter = data.at, data.letter()
+        numbers = {"b": 3, "d": 1, "w": 1, "e": 1, "s": 2, "q": 0}.get(letter)
+        for _ in range(data.number() if numbers is None else numbers):
+            data.number()
+        yield start, data.at, letter
 
 
 def check_proof(formula: Formula, data: Bytes) -> None:

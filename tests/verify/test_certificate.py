@@ -1,6 +1,7 @@
 """Both checkers accept what the solver proves, neither accepts what is not so, and no corruption gets past them."""
 
 import json
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -10,12 +11,14 @@ import pytest
 from brute_force import box_members
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_formulas import random_formula
 from random_models import random_model, random_pixels
 from random_questions import random_questions
 
 from bnnhw import model as models_
 from bnnhw.model import reference
-from bnnhw.verify import Keeps, Plan, _checker, box, build, certificate, check, linf_ball
+from bnnhw.verify import Keeps, Plan, Solver, _checker, box, build, certificate, check, linf_ball
+from bnnhw.verify.formula import serialize
 
 
 class Pieces:
@@ -76,6 +79,35 @@ def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed):
                 assert refused(networks, stated, proof) is not None
 
 
+def test_a_constraint_that_propagation_has_decided_may_be_named_again():
+    """The checkers propagate after every step, so they may know a constraint's answer before the solver rewrites it."""
+    named_again = 0
+    for table, question, _ in random_questions(np.random.default_rng(105), 6):
+        verdict, proof = prove(table.networks, question)
+        if verdict.status != "robust":
+            continue
+        models, stated = [network.model for network in table.networks], certificate.stated(question)
+        assert refused(readers(table.networks), stated, proof) is None
+        twin.check_robust(models, stated, proof)
+        named_again += b"w\xa5\x01e\xa5\x01" in proof
+    assert named_again > 0
+
+
+def test_a_constraint_whose_output_is_among_its_inputs_leaves_no_lemma_with_a_variable_twice():
+    refuted = 0
+    for seed in range(300):
+        text = serialize(random_formula(random.Random(seed))).encode()
+        log, solver = Pieces(), Solver(0)
+        solver.log_proof(log.write)
+        solver.read_knf(text)
+        if solver.solve().status == "unsat":
+            refuted += 1
+            solver.finish_proof()
+            _checker.check_unsatisfiable(text, log.proof)
+            twin.check_proof(twin.formula_of_knf(text), twin.Bytes(log.proof))
+    assert refuted > 50
+
+
 def test_a_counterexample_is_accepted_exactly_where_reference_inference_agrees():
     accepted = Counter()
     for seed in range(300):
@@ -113,21 +145,10 @@ def test_propagation_alone_never_refutes_what_brute_force_finds():
     assert 40 < violated < 360
 
 
-def steps(proof):
-    """(start, end, letter) of every step."""
-    data = twin.Bytes(proof)
-    while data.at < len(proof):
-        start, letter = data.at, data.letter()
-        numbers = {"b": 3, "d": 1, "w": 1, "e": 1, "s": 2, "q": 0}.get(letter)
-        for _ in range(data.number() if numbers is None else numbers):
-            data.number()
-        yield start, data.at, letter
-
-
 def corrupted(rng, question, proof):
     """(kind, question, proof) with one thing changed."""
     kind = str(rng.choice(["literal", "drop", "swap", "cut", "byte", "pixel", "insert"]))
-    parts = [proof[start:end] for start, end, _ in steps(proof)]
+    parts = [proof[start:end] for start, end, _ in twin.steps(proof)]
     at = int(rng.integers(len(parts)))
     if kind == "literal":
         part = bytearray(parts[at])
@@ -159,7 +180,7 @@ def test_ten_thousand_corruptions_and_none_accepted_that_proves_nothing():
     tried, accepted = Counter(), Counter()
     # The twin is slow: short proofs.
     cases = sorted(robust_cases(range(100, 140)), key=lambda case: len(case[-1]) * len(case[2]["image"]))[:40]
-    letters = Counter(letter for *_, proof in cases for _, _, letter in steps(proof))
+    letters = Counter(letter for *_, proof in cases for _, _, letter in twin.steps(proof))
     assert {"a", "b", "w", "e", "s", "q"} <= set(letters)
     while tried.total() < 10_000:
         models, networks, question, proof = cases[tried.total() % len(cases)]

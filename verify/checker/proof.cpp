@@ -262,10 +262,11 @@ class Checker {
   std::uint32_t falsified_at(Literal literal) const { return value_[literal] < 0 ? level_of_[literal / 2] : open; }
 
   // --- constraints, at the root
+  // One that is decided already says nothing more: true <-> 0 >= 0.
   const Linear& named(ProofBytes& proof) {
     const std::uint64_t name = proof.number(named_.size() - 1);
-    require(named_[name] != 0, "a constraint that is decided, or none");
-    return constraints_[named_[name] - 1];
+    decided_.name = static_cast<std::uint32_t>(name);
+    return named_[name] == 0 ? decided_ : constraints_[named_[name] - 1];
   }
   Literal find(Literal literal) const {
     while (parent_[literal / 2] / 2 != literal / 2) literal = parent_[literal / 2] ^ (literal & 1u);
@@ -371,6 +372,7 @@ class Checker {
   std::vector<std::vector<Literal>> clauses_;
   std::vector<std::size_t> lemmas_;
   std::vector<Linear> constraints_;
+  Linear decided_;
   std::vector<Half> halves_;
   std::vector<std::uint32_t> touched_, variables_;
   // Terms that were entered, and those of them whose constraint has been written anew.

@@ -261,7 +261,12 @@ bool Solver::add_gate(const RewritingStep& step) {
   const std::uint32_t flip = step.sum.bound == 1 ? 0 : 1;
   const Literal out{step.first.code ^ flip};
   std::vector<Literal> some{~out};
-  const auto add = [this](const std::vector<Literal>& clause) {
+  // The output may be among its own inputs; a lemma has no variable twice.
+  const auto add = [this](std::vector<Literal> clause) {
+    std::sort(clause.begin(), clause.end(), [](Literal a, Literal b) { return a.code < b.code; });
+    clause.erase(std::unique(clause.begin(), clause.end()), clause.end());
+    const auto opposites = [](Literal a, Literal b) { return a == ~b; };
+    if (std::adjacent_find(clause.begin(), clause.end(), opposites) != clause.end()) return;
     report_lemma(clause);
     add_clause(clause);
   };
