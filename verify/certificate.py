@@ -12,9 +12,10 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,6 +47,11 @@ class Certificate:
     def verdict(self) -> str:
         """robust, falsified or unsatisfiable."""
         return str(self.manifest.get("verdict"))
+
+    @property
+    def file(self) -> bytes:
+        """The file's bytes."""
+        return b"".join(_pieces(self.manifest, [self.proof]))
 
 
 class ProofLog:
@@ -136,8 +142,12 @@ def write_of_formula(path: Path, formula: bytes, seed: int, statistics: Mapping[
 
 def _write(path: Path, manifest: dict[str, Any], log: ProofLog | None) -> None:
     proof = None if log is None else log.finish()
-    text = json.dumps({**manifest, "proof": proof}, sort_keys=True, separators=(",", ":"))
-    write_atomically(path, [FIRST_LINE, text.encode(), b"\n", *([] if log is None else log.pieces())])
+    write_atomically(path, _pieces({**manifest, "proof": proof}, [] if log is None else log.pieces()))
+
+
+def _pieces(manifest: Mapping[str, Any], proof: Iterable[bytes]) -> Iterator[bytes]:
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return chain([FIRST_LINE, text.encode(), b"\n"], proof)
 
 
 def stated(question: Property) -> dict[str, Any]:

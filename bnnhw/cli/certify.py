@@ -1,4 +1,4 @@
-"""``bnnhw certify check``: do certificates show what they say?"""
+"""``bnnhw certify``: do certificates show what they say, with how little, and to whom?"""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ import typer
 
 from bnnhw.cli.console import print_json, print_table, progress_bar
 from bnnhw.cli.options import Json, Workers
+from bnnhw.model.file import write_atomically
 from bnnhw.verify.certificate import Certificate, CertificateError, Known, know, read, refusal
 from bnnhw.verify.formula import read_bytes
+from bnnhw.verify.trimming import trimmed
 
-app = typer.Typer(help="Certificates of verdicts, and their check.")
+app = typer.Typer(help="Certificates of verdicts: their check, their trimming.")
 Paths = Annotated[list[Path], typer.Argument(help="Certificates, *.cert, or folders of them.", show_default=False)]
 Models = Annotated[
     list[Path] | None,
     typer.Option("--model", help="A model file that certificates are about; by default those beside them. Repeatable."),
+]
+Elsewhere = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder for the trimmed certificates; by default they are replaced."),
 ]
 Formulas = Annotated[
     list[Path] | None,
@@ -40,9 +46,20 @@ class Checked:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Trimmed:
+    """What came of trimming one certificate: bytes of the file before and after, the same where it does not help."""
+
+    path: str
+    verdict: str
+    refusal: str | None
+    before: int
+    after: int
+
+
 @app.callback()
 def _group() -> None:
-    """Certificates of verdicts, and their check."""
+    """Certificates of verdicts: their check, their trimming."""
 
 
 @app.command()
@@ -64,6 +81,37 @@ def check(
             bar.advance()
     report(checked, time.perf_counter() - begun, json)
     if any(one.refusal is not None for one in checked):
+        raise typer.Exit(1)
+
+
+@app.command()
+def trim(
+    paths: Paths,
+    model: Models = None,
+    formula: Formulas = None,
+    out: Elsewhere = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Drop from every proof the steps that its contradiction does not rest on.
+
+    The result is an ordinary certificate, checked before it is written. One without a proof, or that trimming makes no
+    smaller, stays as it is, and so does one that does not hold.
+
+    Exit codes: 0 done; 1 some does not hold, and the table says why; 2 a file cannot be used.
+    """
+    files = certificates(paths)
+    if out is not None:
+        require_one_name_each(files)
+        out.mkdir(parents=True, exist_ok=True)
+    known = known_to(files, model, formula)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as threads, progress_bar("certificates", len(files)) as bar:
+        made = []
+        for one in threads.map(lambda path: trim_one(path, known, path if out is None else out / path.name), files):
+            made.append(one)
+            bar.advance()
+    report_trimmed(made, json)
+    if any(one.refusal is not None for one in made):
         raise typer.Exit(1)
 
 
@@ -100,6 +148,53 @@ def check_one(path: Path, known: Known) -> Checked:
     return Checked(str(path), verdict, why, time.perf_counter() - begun)
 
 
+def require_one_name_each(files: Sequence[Path]) -> None:
+    """CertificateError where two certificates would be written to the same file of one folder."""
+    (name, times), *_ = Counter(file.name for file in files).most_common(1)
+    if times > 1:
+        raise CertificateError(f"{times} certificates are called {name}: trim one folder at a time")
+
+
+def trim_one(path: Path, known: Known, target: Path) -> Trimmed:
+    """Read and trim one certificate; written if it holds and is smaller, or is to be elsewhere."""
+    before = path.stat().st_size
+    try:
+        certificate = read(path)
+    except CertificateError as error:
+        return Trimmed(str(path), "?", str(error), before, before)
+    try:
+        smaller = trimmed(certificate, known)
+    except ValueError as error:
+        return Trimmed(str(path), certificate.verdict, str(error), before, before)
+    data = path.read_bytes() if smaller is certificate else smaller.file
+    if smaller is not certificate or target != path:
+        write_atomically(target, data)
+    return Trimmed(str(path), certificate.verdict, None, before, len(data))
+
+
+def report_trimmed(made: Sequence[Trimmed], json: bool) -> None:
+    """Sizes before and after by verdict, and a line for each certificate that does not hold."""
+    before, after = sum(one.before for one in made), sum(one.after for one in made)
+    if json:
+        smaller = sum(one.after < one.before for one in made)
+        totals = {"certificates": len(made), "smaller": smaller, "before": before, "after": after}
+        print_json({**totals, "trimmed": [asdict(one) for one in made]})
+        return
+    rows: list[list[object]] = []
+    for verdict in dict.fromkeys(one.verdict for one in made):
+        chosen = [one for one in made if one.verdict == verdict]
+        rows.append([verdict, *sizes(chosen)])
+    rows.append(["all", *sizes(made)])
+    print_table("trimmed certificates", ["verdict", "number", "smaller", "as before", "bytes before", "after"], rows)
+    print_refused([(one.path, one.refusal) for one in made])
+
+
+def sizes(made: Sequence[Trimmed]) -> list[object]:
+    """How many, how many got smaller and how many did not, and their bytes before and after."""
+    smaller = sum(one.after < one.before for one in made)
+    return [len(made), smaller, len(made) - smaller, sum(one.before for one in made), sum(one.after for one in made)]
+
+
 def report(checked: Sequence[Checked], seconds: float, json: bool) -> None:
     """A line for each verdict, and one for each certificate that does not hold."""
     refused = [one for one in checked if one.refusal is not None]
@@ -116,5 +211,11 @@ def report(checked: Sequence[Checked], seconds: float, json: bool) -> None:
     ]
     rows.append(["all", len(checked), len(checked) - len(refused), len(refused), sum(spent.values()) / len(checked)])
     print_table(f"certificates, {seconds:.2f} s", ["verdict", "checked", "hold", "refused", "mean s"], rows)
-    if refused:
-        print_table("refused", ["certificate", "why"], [[Path(one.path).name, one.refusal] for one in refused])
+    print_refused([(one.path, one.refusal) for one in checked])
+
+
+def print_refused(told: Sequence[tuple[str, str | None]]) -> None:
+    """A line for each path that comes with a reason."""
+    rows: list[list[object]] = [[Path(path).name, why] for path, why in told if why is not None]
+    if rows:
+        print_table("refused", ["certificate", "why"], rows)

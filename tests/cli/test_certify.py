@@ -1,11 +1,14 @@
 """Certificates as a user meets them: written by verify, compare and solve, checked alone, refused when damaged."""
 
 import json
+import random
 import shutil
 
 import pytest
+from random_formulas import layered_formula
 
 from bnnhw.model import load, save
+from bnnhw.verify import formula
 
 
 @pytest.fixture
@@ -70,15 +73,68 @@ def test_both_sides_of_a_smallest_distortion_are_certified(call, digits_model, t
 
 
 def test_a_formula_without_a_model_is_certified(call, tmp_path):
-    formula, proof = tmp_path / "one.knf", tmp_path / "one.cert"
-    formula.write_text("p rknf 4 5\nr 3 >= 2 1 2 0\nr 4 <= 1 1 2 0\n3 4 0\n-3 -4 0\nr 0 >= 2 3 4 0\n")
-    assert call("solve", formula, "--proof", proof)[0] == 0
-    assert call("certify", "check", proof, "--formula", formula)[0] == 0
+    text, proof = tmp_path / "one.knf", tmp_path / "one.cert"
+    text.write_text("p rknf 4 5\nr 3 >= 2 1 2 0\nr 4 <= 1 1 2 0\n3 4 0\n-3 -4 0\nr 0 >= 2 3 4 0\n")
+    assert call("solve", text, "--proof", proof)[0] == 0
+    assert call("certify", "check", proof, "--formula", text)[0] == 0
     other = tmp_path / "other.knf"
     other.write_text("p rknf 1 1\n1 0\n")
     assert call("certify", "check", proof, "--formula", other)[0] == 1
     assert call("solve", other, "--proof", tmp_path / "none.cert")[0] == 0
     assert not (tmp_path / "none.cert").exists()
+
+
+def test_trimmed_certificates_are_certificates_and_no_larger(call, certified, tmp_path):
+    folder, _, _ = certified
+    elsewhere = tmp_path / "trimmed"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.cert")}
+    code, out, _ = call("certify", "trim", folder, "--out", elsewhere, "--json")
+    said = json.loads(out)
+    assert (code, said["certificates"]) == (0, 4)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.cert")} == before
+    assert {path.name for path in elsewhere.glob("*.cert")} == set(before)
+    assert call("certify", "trim", folder)[0] == 0
+    for path in folder.glob("*.cert"):
+        assert path.read_bytes() == (elsewhere / path.name).read_bytes()
+        assert len(path.read_bytes()) <= len(before[path.name])
+    assert said["after"] == sum(path.stat().st_size for path in folder.glob("*.cert")) <= said["before"]
+    assert call("certify", "check", folder)[0] == 0
+    code, out, _ = call("certify", "trim", folder, "--json")
+    assert json.loads(out)["after"] == json.loads(out)["before"] == said["after"]
+
+
+def test_a_proof_about_a_formula_gets_smaller(call, tmp_path):
+    """A search of some conflicts learns more than it needs."""
+    text, proof = tmp_path / "one.knf", tmp_path / "one.cert"
+    for seed in range(1, 100):
+        formula.write(layered_formula(random.Random(seed)), text)
+        call("solve", text, "--proof", proof)
+        if proof.exists() and json.loads(call("solve", text, "--json")[1])["conflicts"] > 5:
+            break
+    code, out, _ = call("certify", "trim", proof, "--formula", text, "--json")
+    said = json.loads(out)
+    assert (code, said["smaller"], said["after"]) == (0, 1, proof.stat().st_size)
+    assert said["after"] < said["before"]
+    assert call("certify", "check", proof, "--formula", text)[0] == 0
+
+
+def test_a_certificate_that_does_not_hold_is_not_trimmed(call, certified):
+    folder, _, _ = certified
+    cut = sorted(folder.glob("*.cert"))[0]
+    cut.write_bytes(cut.read_bytes()[:-40])
+    left = cut.read_bytes()
+    code, out, _ = call("certify", "trim", folder, "--json")
+    assert code == 1
+    assert sum(one["refusal"] is not None for one in json.loads(out)["trimmed"]) == 1
+    assert cut.read_bytes() == left
+
+
+def test_certificates_of_one_name_do_not_overwrite_each_other(call, certified, tmp_path):
+    folder, _, _ = certified
+    shutil.copytree(folder, tmp_path / "copy")
+    code, _, error = call("certify", "trim", folder, tmp_path / "copy", "--out", tmp_path / "one")
+    assert (code, error.count("\n")) == (2, 1)
+    assert not (tmp_path / "one").exists()
 
 
 @pytest.mark.parametrize("arguments", [("nothing.cert",), (".",)])

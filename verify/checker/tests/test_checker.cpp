@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "elaboration.hpp"
 #include "formula.hpp"
 #include "formula_reader.hpp"
 #include "network.hpp"
@@ -72,6 +73,16 @@ bool accepts(const std::string& text, const std::string& proof) {
   }
 }
 
+// Empty if the elaborator refuses the proof.
+std::string trimmed(const std::string& text, const std::string& proof) {
+  try {
+    const bnnhw::checker::Formula formula = bnnhw::checker::read_knf(text);
+    return bnnhw::elaborator::trimmed(bnnhw::elaborator::elaborate(formula, {proof}, false), proof);
+  } catch (const std::invalid_argument&) {
+    return "";
+  }
+}
+
 #ifdef BNNHW_WRONG_PROPAGATION
 
 void no_proof_of_a_wrong_solver_refutes_a_formula_with_a_model() {
@@ -83,6 +94,7 @@ void no_proof_of_a_wrong_solver_refutes_a_formula_with_a_model() {
     if (proof.empty()) continue;
     ++wrong;
     CHECK(!accepts(text, proof));
+    CHECK(trimmed(text, proof).empty());
   }
   std::printf("%zu of 200 wrong answers, every proof refused\n", wrong);
   CHECK(wrong > 50);
@@ -99,6 +111,7 @@ void proofs_are_accepted_and_damage_never_refutes_a_formula_with_a_model() {
     if (proof.empty()) continue;
     ++proofs;
     CHECK(accepts(text, proof));
+    CHECK(accepts(text, trimmed(text, proof)));
     CHECK(!accepts(satisfiable, proof));
     for (std::size_t i = 0; i < 40; ++i) {
       std::string bad = proof;
@@ -108,6 +121,9 @@ void proofs_are_accepted_and_damage_never_refutes_a_formula_with_a_model() {
       ++damaged;
       still += accepts(text, bad) ? 1 : 0;
       CHECK(!accepts(satisfiable, bad));
+      CHECK(trimmed(satisfiable, bad).empty());
+      const std::string shorter = trimmed(text, bad);
+      CHECK(shorter.empty() || (accepts(text, bad) && accepts(text, shorter)));
     }
   }
   std::printf("%zu proofs accepted; of %zu damaged ones %zu are proofs still\n", proofs, damaged, still);

@@ -1,0 +1,70 @@
+// The Python face of the elaborator: bytes in; the trimmed proof, or what the facts are, out.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "elaboration.hpp"
+#include "question.hpp"
+
+namespace nb = nanobind;
+
+namespace bnnhw::elaborator {
+
+namespace {
+
+std::string_view view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
+
+struct Question {
+  Formula formula;
+  std::vector<std::pair<std::uint32_t, BudgetStep>> budget_steps;
+  std::string_view proof;
+};
+
+// budget_steps_apart: the question as it is, and what the budget steps decide as clauses at its end.
+Question question_of(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof,
+                     bool budget_steps_apart) {
+  std::vector<checker::Network> networks;
+  for (const nb::bytes& model : models) networks.push_back(checker::read_network(view(model)));
+  std::vector<const checker::Network*> pointers;
+  for (const checker::Network& network : networks) pointers.push_back(&network);
+  ProofBytes steps{view(proof)};
+  const std::map<std::uint32_t, BudgetStep> budget = checker::read_budget_steps(steps);
+  const checker::Json json = checker::JsonReader::read(view(question));
+  Formula formula = checker::formula_of(pointers, json, budget);
+  if (!budget_steps_apart) return {std::move(formula), {}, steps.rest};
+  formula = checker::formula_of(pointers, json, {});
+  for (const auto& [name, step] : budget) formula.clauses.push_back({2 * name + (step.value ? 0 : 1)});
+  return {std::move(formula), {budget.begin(), budget.end()}, steps.rest};
+}
+
+nb::bytes trim(const Question& question, const nb::bytes& proof) {
+  const std::string_view whole = view(proof);
+  std::string made(whole.substr(0, whole.size() - question.proof.size()));
+  {
+    const nb::gil_scoped_release release;
+    made += trimmed(elaborate(question.formula, {question.proof}, false), question.proof);
+  }
+  return nb::bytes(made.data(), made.size());
+}
+
+nb::bytes trim_robust(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof) {
+  return trim(question_of(models, question, proof, false), proof);
+}
+
+nb::bytes trim_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof) {
+  return trim({checker::read_knf(view(formula)), {}, view(proof)}, proof);
+}
+
+}  // namespace
+
+}  // namespace bnnhw::elaborator
+
+NB_MODULE(_elaborator, module) {
+  using namespace bnnhw::elaborator;
+  module.doc() = "Proofs with what each step rests on.";
+  module.def("trim_robust", &trim_robust, nb::arg("models"), nb::arg("question"), nb::arg("proof"));
+  module.def("trim_unsatisfiable", &trim_unsatisfiable, nb::arg("formula"), nb::arg("proof"));
+}
