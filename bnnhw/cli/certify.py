@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +16,12 @@ import typer
 from bnnhw.cli.console import print_json, print_table, progress_bar
 from bnnhw.cli.options import Json, Workers
 from bnnhw.model.file import write_atomically
+from bnnhw.verify import veripb
 from bnnhw.verify.certificate import Certificate, CertificateError, Known, know, read, refusal
 from bnnhw.verify.formula import read_bytes
 from bnnhw.verify.trimming import trimmed
 
-app = typer.Typer(help="Certificates of verdicts: their check, their trimming.")
+app = typer.Typer(help="Certificates of verdicts: their check, their trimming, and other checkers' formats.")
 Paths = Annotated[list[Path], typer.Argument(help="Certificates, *.cert, or folders of them.", show_default=False)]
 Models = Annotated[
     list[Path] | None,
@@ -34,6 +35,15 @@ Formulas = Annotated[
     list[Path] | None,
     typer.Option("--formula", help="A formula *.knf or *.knf.gz that certificates are about; repeatable."),
 ]
+
+
+OneCertificate = Annotated[Path, typer.Argument(help="A certificate, *.cert.", show_default=False)]
+Format = Annotated[str, typer.Option("--format", help="veripb: an OPB formula and a VeriPB 2.0 proof.")]
+Stem = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="PATH", help="The files' name without its ending; by default the certificate's."),
+]
+FORMATS: dict[str, Callable[[Certificate, Known], dict[str, Iterator[str]]]] = {"veripb": veripb.files}
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Trimmed:
 
 @app.callback()
 def _group() -> None:
-    """Certificates of verdicts: their check, their trimming."""
+    """Certificates of verdicts: their check, their trimming, and other checkers' formats."""
 
 
 @app.command()
@@ -113,6 +123,41 @@ def trim(
     report_trimmed(made, json)
     if any(one.refusal is not None for one in made):
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    certificate: OneCertificate,
+    format: Format,
+    out: Stem = None,
+    model: Models = None,
+    formula: Formulas = None,
+    json: Json = False,
+) -> None:
+    """Translate a proof into a format that other people's checkers read, with the formula that they check it on.
+
+    The formula is the one that `bnnhw certify check` works out from the model; the proof is the certificate's, trimmed.
+
+    Exit codes: 0 written; 1 the certificate does not hold; 2 a file cannot be used, or the format cannot say a step.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
+    known = known_to(certificates([certificate]), model, formula)
+    one = read(certificate)
+    why = refusal(one, known)
+    if why is not None:
+        print_refused([(str(certificate), why)])
+        raise typer.Exit(1)
+    stem = certificate.with_suffix("") if out is None else out
+    written = []
+    for ending, lines in FORMATS[format](one, known).items():
+        path = stem.with_name(stem.name + ending)
+        write_atomically(path, (f"{line}\n".encode() for line in lines))
+        written.append({"path": str(path), "bytes": path.stat().st_size})
+    if json:
+        print_json({"format": format, "files": written})
+    else:
+        print_table(f"{certificate.name} for {format}", ["file", "bytes"], [list(one.values()) for one in written])
 
 
 def certificates(paths: Sequence[Path]) -> list[Path]:

@@ -3,12 +3,16 @@
 import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
+import veripb_replay
+from certified import question_certificates
 from random_formulas import layered_formula
 
 from bnnhw.model import load, save
 from bnnhw.verify import formula
+from bnnhw.verify.certificate import read
 
 
 @pytest.fixture
@@ -135,6 +139,31 @@ def test_certificates_of_one_name_do_not_overwrite_each_other(call, certified, t
     code, _, error = call("certify", "trim", folder, tmp_path / "copy", "--out", tmp_path / "one")
     assert (code, error.count("\n")) == (2, 1)
     assert not (tmp_path / "one").exists()
+
+
+def test_an_export_is_a_formula_and_a_proof_of_it(call, tmp_path):
+    path = tmp_path / "robust.cert"
+    models, _, _ = next(
+        made for made in question_certificates(range(100), path) if made[1].manifest["proof"]["bytes"] > 9
+    )
+    for number, model in enumerate(models):
+        save(model, tmp_path / f"{number}.bnn")
+    code, out, _ = call("certify", "export", path, "--format", "veripb", "--json")
+    names = [made["path"] for made in json.loads(out)["files"]]
+    assert (code, names) == (0, [str(tmp_path / "robust.opb"), str(tmp_path / "robust.pbp")])
+    veripb_replay.check(*(Path(name).read_text() for name in names))
+    assert call("certify", "export", path, "--format", "drat")[0] == 2
+    damaged = tmp_path / "damaged.cert"
+    damaged.write_bytes(path.read_bytes()[:-4])
+    assert call("certify", "export", damaged, "--format", "veripb")[0] == 1
+    assert not (tmp_path / "damaged.opb").exists()
+
+
+def test_a_counterexample_has_no_proof_to_export(call, certified):
+    folder, _, _ = certified
+    falsified = next(path for path in folder.glob("*.cert") if read(path).verdict == "falsified")
+    code, _, error = call("certify", "export", falsified, "--format", "veripb")
+    assert (code, error.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("arguments", [("nothing.cert",), (".",)])

@@ -1,63 +1,32 @@
 """Trimmed proofs are proofs to both checkers, never larger, and have nothing in them that can go."""
 
-import random
+import hashlib
 import zlib
 
 import certificate_twin as twin
-import numpy as np
 import pytest
+from certified import formula_certificates, question_certificates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_formulas import layered_formula, random_formula
-from random_questions import random_questions
 
-from bnnhw import model as models_
-from bnnhw.verify import Plan, Solver, UnsoundnessError, _elaborator, certificate, check, formula, trimming
-from bnnhw.verify.certificate import ProofLog
-
-
-def certified_formula(rng, path):
-    """A formula's text and the certificate that it has no model; None where it has one."""
-    made = layered_formula(rng) if rng.random() < 0.5 else random_formula(rng)
-    text = formula.serialize(made).encode()
-    with ProofLog() as log:
-        solver = Solver(0)
-        solver.log_proof(log.write)
-        solver.read_knf(text)
-        if solver.solve().status != "unsat":
-            return None
-        solver.finish_proof()
-        certificate.write_of_formula(path, text, 0, {}, log)
-    return text, certificate.read(path)
-
-
-def certified_question(rng, path):
-    """The models of a robust answer to a random question and its certificate; None where the answer is another."""
-    table, question, _ = next(random_questions(rng, 1))
-    with ProofLog() as log:
-        verdict = check(table.networks, question, plan=Plan(0, 300, 0), proof=log)
-        if verdict.status != "robust":
-            return None
-        certificate.write(path, table.networks, question, verdict, 0, log)
-    return [network.model for network in table.networks], certificate.read(path)
+from bnnhw.verify import UnsoundnessError, _elaborator, certificate, trimming
 
 
 def retold(one, proof):
     """The certificate with another proof."""
     packed = zlib.compress(proof)
-    said = {"compression": "zlib", "bytes": len(proof), "sha256": certificate.hashlib.sha256(packed).hexdigest()}
+    said = {"compression": "zlib", "bytes": len(proof), "sha256": hashlib.sha256(packed).hexdigest()}
     return certificate.Certificate({**one.manifest, "proof": said}, packed)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32 - 1))
 def test_a_trimmed_proof_about_networks_is_accepted_by_both_checkers_and_trims_no_further(tmp_path_factory, seed):
     path = tmp_path_factory.getbasetemp() / "question.cert"
-    certified = certified_question(np.random.default_rng(seed), path)
+    certified = next(question_certificates([seed], path), None)
     if certified is None:
         return
-    models, one = certified
-    known = certificate.know([models_.encode(model) for model in models])
+    models, one, known = certified
     trimmed = trimming.trimmed(one, known)
     assert certificate.refusal(trimmed, known) is None
     twin.check_robust(models, trimmed.manifest["question"], certificate.expanded(trimmed))
@@ -67,15 +36,14 @@ def test_a_trimmed_proof_about_networks_is_accepted_by_both_checkers_and_trims_n
     assert {**trimmed.manifest, "proof": None} == {**one.manifest, "proof": None}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32 - 1))
 def test_a_trimmed_proof_about_a_formula_is_accepted_by_both_checkers(tmp_path_factory, seed):
     path = tmp_path_factory.getbasetemp() / "formula.cert"
-    certified = certified_formula(random.Random(seed), path)
+    certified = next(formula_certificates([seed], path), None)
     if certified is None:
         return
-    text, one = certified
-    known = certificate.know(formulas=[text])
+    text, one, known = certified
     trimmed = trimming.trimmed(one, known)
     assert certificate.refusal(trimmed, known) is None
     twin.check_proof(twin.formula_of_knf(text), twin.Bytes(certificate.expanded(trimmed)))
@@ -86,12 +54,7 @@ def test_without_a_step_that_was_kept_most_proofs_break(tmp_path):
     """The mutants: a trimmed proof less one step. Propagation alone finds some again; most it does not."""
     dropped = broken = 0
     letters = set()
-    for seed in range(200):
-        certified = certified_formula(random.Random(seed), tmp_path / "one.cert")
-        if certified is None:
-            continue
-        text, one = certified
-        known = certificate.know(formulas=[text])
+    for text, one, known in formula_certificates(range(200), tmp_path / "one.cert"):
         proof = _elaborator.trim_unsatisfiable(text, certificate.expanded(one))
         parts = [(letter, proof[start:end]) for start, end, letter in twin.steps(proof)]
         for at, (letter, _) in enumerate(parts):
@@ -132,23 +95,22 @@ def test_a_chain_of_lemmas_is_kept_and_what_leads_nowhere_is_dropped():
 
 
 def test_what_does_not_hold_is_not_trimmed(tmp_path):
-    text, one = next(filter(None, (certified_formula(random.Random(s), tmp_path / "one.cert") for s in range(100))))
+    _, one, known = next(formula_certificates(range(100), tmp_path / "one.cert"))
     with pytest.raises(ValueError, match="another formula"):
         trimming.trimmed(one, certificate.know())
     damaged = certificate.Certificate(one.manifest, one.proof[:-1])
     with pytest.raises(ValueError, match="damaged or cut off"):
-        trimming.trimmed(damaged, certificate.know(formulas=[text]))
+        trimming.trimmed(damaged, known)
 
 
 def test_a_trimmer_that_drops_what_is_needed_is_found_out(tmp_path, monkeypatch):
     """The mutant of the trimmer itself: its result is checked before anybody gets it."""
-    for seed in range(200):
-        certified = certified_formula(random.Random(seed), tmp_path / "one.cert")
-        if certified is None:
-            continue
-        text, one = certified
-        if len(_elaborator.trim_unsatisfiable(text, certificate.expanded(one))) > 20:
-            break
+    made = formula_certificates(range(200), tmp_path / "one.cert")
+    _, one, known = next(
+        (text, one, known)
+        for text, one, known in made
+        if len(_elaborator.trim_unsatisfiable(text, certificate.expanded(one))) > 20
+    )
     monkeypatch.setattr(_elaborator, "trim_unsatisfiable", lambda *_: b"q")
     with pytest.raises(UnsoundnessError, match="refused"):
-        trimming.trimmed(one, certificate.know(formulas=[text]))
+        trimming.trimmed(one, known)

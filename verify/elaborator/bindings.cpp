@@ -58,6 +58,61 @@ nb::bytes trim_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof) {
   return trim({checker::read_knf(view(formula)), {}, view(proof)}, proof);
 }
 
+nb::list numbers(const std::uint32_t* begin, const std::uint32_t* end) {
+  nb::list made;
+  for (; begin != end; ++begin) made.append(*begin);
+  return made;
+}
+
+nb::tuple python(const Formula& formula) {
+  nb::list clauses, constraints;
+  for (const std::vector<Literal>& clause : formula.clauses) {
+    clauses.append(numbers(clause.data(), clause.data() + clause.size()));
+  }
+  for (const Linear& linear : formula.constraints) {
+    nb::list terms;
+    for (const Term& term : linear.terms) terms.append(nb::make_tuple(term.literal, term.weight));
+    constraints.append(nb::make_tuple(linear.name, linear.out, terms, linear.bound));
+  }
+  return nb::make_tuple(formula.variables, clauses, constraints);
+}
+
+// The formula, the budget steps, the needed facts and the contradiction's antecedents.
+nb::tuple elaborated(const Question& question, bool with_clauses) {
+  Elaboration made;
+  std::vector<bool> marked;
+  {
+    const nb::gil_scoped_release release;
+    made = elaborate(question.formula, {question.proof}, with_clauses);
+    marked = needed(made);
+  }
+  nb::list budget, facts;
+  for (const auto& [name, step] : question.budget_steps) {
+    budget.append(nb::make_tuple(2 * name + (step.value ? 0 : 1), step.numerator, step.denominator));
+  }
+  constexpr const char* kinds[] = {"input", "version", "unit", "lemma", "equality", "implied"};
+  for (std::size_t i = 0; i < marked.size(); ++i) {
+    if (!marked[i]) continue;
+    const Fact& fact = made.facts[i];
+    const Literal* const literals = made.literals.data();
+    const std::uint32_t* const antecedents = made.antecedents.data();
+    facts.append(nb::make_tuple(i, kinds[static_cast<std::size_t>(fact.kind)], fact.about, fact.other,
+                                numbers(literals + fact.literals, literals + fact.literals_end),
+                                numbers(antecedents + fact.antecedents, antecedents + fact.antecedents_end)));
+  }
+  const std::vector<std::uint32_t>& last = made.contradiction;
+  return nb::make_tuple(python(question.formula), budget, facts, numbers(last.data(), last.data() + last.size()));
+}
+
+nb::tuple elaborate_robust(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof,
+                           bool with_clauses) {
+  return elaborated(question_of(models, question, proof, true), with_clauses);
+}
+
+nb::tuple elaborate_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof, bool with_clauses) {
+  return elaborated({checker::read_knf(view(formula)), {}, view(proof)}, with_clauses);
+}
+
 }  // namespace
 
 }  // namespace bnnhw::elaborator
@@ -67,4 +122,8 @@ NB_MODULE(_elaborator, module) {
   module.doc() = "Proofs with what each step rests on.";
   module.def("trim_robust", &trim_robust, nb::arg("models"), nb::arg("question"), nb::arg("proof"));
   module.def("trim_unsatisfiable", &trim_unsatisfiable, nb::arg("formula"), nb::arg("proof"));
+  module.def("elaborate_robust", &elaborate_robust, nb::arg("models"), nb::arg("question"), nb::arg("proof"),
+             nb::arg("with_clauses"));
+  module.def("elaborate_unsatisfiable", &elaborate_unsatisfiable, nb::arg("formula"), nb::arg("proof"),
+             nb::arg("with_clauses"));
 }

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "json.hpp"
 
@@ -74,15 +75,15 @@ class Elaborator {
       add(linear, version);
       if (refuted() || constant(linear) || value_[linear.out] != 0) return;
       require(decides, "no literal alone decides the constraint");
-      merge(linear.out, linear.terms[0].literal, {version});
+      merge(linear.out, linear.terms[0].literal, {version}, {name, name});
     } else if (letter == 's') {
       const std::uint64_t one = name_in(proof), other = name_in(proof);
       if (decided(one) && decided(other)) return;
       const Linear first = current(one, basis), second = current(other, basis);
       if (same(first, second)) {
-        merge(first.out, second.out, basis);
+        merge(first.out, second.out, basis, {one, other});
       } else if (same(first, opposite(second))) {
-        merge(first.out, second.out ^ 1u, basis);
+        merge(first.out, second.out ^ 1u, basis, {one, other});
       } else {
         require(constant(first) && constant(second), "the sums differ");
         if (!decided(one)) add(first, add_version(first.name, basis));
@@ -157,17 +158,18 @@ class Elaborator {
     return static_cast<std::uint32_t>(made.facts.size() - 1);
   }
   std::uint32_t add_version(std::uint32_t name, const std::vector<std::uint32_t>& basis) {
-    const Linear& linear = formula_.constraints[original_[name]];
     std::vector<Literal> images;
-    const auto look = [&](Literal literal) {
+    if (made.steps.size() > 1) look(name, images);
+    return add_fact(Kind::version, original_[name], images, basis);
+  }
+  void look(std::uint64_t name, std::vector<Literal>& images) const {
+    const Linear& linear = formula_.constraints[original_[name]];
+    const auto look_at = [&](Literal literal) {
       const Literal now = value_[literal] != 0 ? (value_[literal] > 0 ? 0u : 1u) : find(literal);
       if (now != literal) images.insert(images.end(), {literal, now});
     };
-    if (made.steps.size() > 1) {
-      for (const Term& term : linear.terms) look(term.literal);
-      look(linear.out);
-    }
-    return add_fact(Kind::version, original_[name], images, basis);
+    for (const Term& term : linear.terms) look_at(term.literal);
+    look_at(linear.out);
   }
   // By what fact a clause or half takes part, where it makes these literals true, or is in conflict (none).
   std::uint32_t fact_of(Reason reason, Literal made_true, const std::vector<Literal>& because) {
@@ -499,10 +501,17 @@ class Elaborator {
       if (!act(half)) return refute(conflict_);
     }
   }
-  void merge(Literal first, Literal second, std::vector<std::uint32_t> basis) {
+  void merge(Literal first, Literal second, std::vector<std::uint32_t> basis,
+             std::pair<std::uint64_t, std::uint64_t> names) {
     first = find_all(first, basis), second = find_all(second, basis);
     if (first == second) return;
-    const std::uint32_t fact = add_fact(Kind::equality, 0, {first, second}, basis);
+    std::vector<Literal> literals{first, second};
+    if (names.first != names.second) {
+      look(names.first, literals);
+      look(names.second, literals);
+    }
+    const std::uint32_t fact = add_fact(Kind::equality, original_[names.first], literals, basis);
+    made.facts[fact].other = original_[names.second];
     if (first == (second ^ 1u)) {
       made.contradiction = {fact};
       refuted_ = true;

@@ -21,10 +21,10 @@ using checker::Term;
 
 enum class Kind : std::uint8_t {
   input,     // a clause of the formula: `about` is its place
-  version,   // a constraint as it reads from now on: `about` is its place in the formula
+  version,   // a constraint as it reads from now on: `about` is its place
   unit,      // a literal that propagation fixes for good
   lemma,     // a clause that the proof adds
-  equality,  // two literals that constraints make equal
+  equality,  // two literals that constraints make equal: `about` and `other` are the places of these
   implied,   // a clause that one version alone implies
 };
 
@@ -33,9 +33,11 @@ struct Fact {
   std::uint32_t step;   // of the proof; 0 before the first
   std::uint32_t about;
   // Ranges of Elaboration::literals and Elaboration::antecedents. A version's literals are pairs, of a literal of the
-  // constraint as the formula has it and what stands for it now: 0 true, 1 false, or another literal.
+  // constraint as the formula has it and what stands for it now: 0 true, 1 false, or another literal. An equality's are
+  // the two, then such pairs if `about` and `other` have one sum; where `about` alone decides it, `other` is the same.
   std::uint64_t literals, literals_end;
   std::uint64_t antecedents, antecedents_end;
+  std::uint32_t other = 0;
 };
 
 struct Step {
