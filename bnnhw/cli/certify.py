@@ -16,7 +16,7 @@ import typer
 from bnnhw.cli.console import print_json, print_table, progress_bar
 from bnnhw.cli.options import Json, Workers
 from bnnhw.model.file import write_atomically
-from bnnhw.verify import veripb
+from bnnhw.verify import veripb, xlrup
 from bnnhw.verify.certificate import Certificate, CertificateError, Known, know, read, refusal
 from bnnhw.verify.formula import read_bytes
 from bnnhw.verify.trimming import trimmed
@@ -38,12 +38,15 @@ Formulas = Annotated[
 
 
 OneCertificate = Annotated[Path, typer.Argument(help="A certificate, *.cert.", show_default=False)]
-Format = Annotated[str, typer.Option("--format", help="veripb: an OPB formula and a VeriPB 2.0 proof.")]
+Format = Annotated[str, typer.Option("--format", help="veripb: .opb and .pbp (2.0). xlrup: .xnf and .xlrup.")]
 Stem = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", help="The files' name without its ending; by default the certificate's."),
 ]
-FORMATS: dict[str, Callable[[Certificate, Known], dict[str, Iterator[str]]]] = {"veripb": veripb.files}
+FORMATS: dict[str, Callable[[Certificate, Known], dict[str, Iterator[str]]]] = {
+    "veripb": veripb.files,
+    "xlrup": xlrup.files,
+}
 
 
 @dataclass(frozen=True)
