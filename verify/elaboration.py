@@ -106,6 +106,9 @@ def of_proof(certificate: Certificate, known: Known, proof: bytes, with_clauses:
         tuple(tuple(clause) for clause in clauses[: len(clauses) - len(budget)]),
         tuple(Linear(name, out, tuple(terms), bound) for name, out, terms, bound in constraints),
         tuple(BudgetStep(*step) for step in budget),
-        tuple(Fact(*head, tuple(literals), tuple(basis)) for *head, literals, basis in facts),
+        tuple(
+            Fact(number, kind, about, other, tuple(literals), tuple(basis))
+            for number, kind, about, other, literals, basis in facts
+        ),
         tuple(contradiction),
     )

@@ -9,7 +9,7 @@ notation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import gcd
 
@@ -40,10 +40,22 @@ class Inequality:
         made = of_terms([*self.weights.items(), *other.weights.items()], self.degree + other.degree)
         return Inequality(made.weights, made.degree, f"{self.derivation} {other.derivation} +")
 
-    def without(self, literal: int) -> Inequality:
-        """The literal taken for true: its weight is granted."""
-        weights = {one: weight for one, weight in self.weights.items() if one != literal}
-        return Inequality(weights, self.degree - self.weights[literal], f"{self.derivation} x{literal // 2} w")
+    def rewritten(self, images: Mapping[int, int], reason: Callable[[int, int], int]) -> Inequality:
+        """Over what the literals read now. A true one is weakened away; reason: of any other change of a literal the
+        number of the clause (not literal or image), of which a multiple makes the change."""
+        terms, degree, derivation = [], self.degree, [self.derivation]
+        for literal, weight in self.weights.items():
+            image = images.get(literal, literal)
+            if image == TRUE:
+                degree -= weight
+                derivation.append(f"x{literal // 2} w")
+                continue
+            terms.append((image, weight))
+            if image != literal:
+                number = reason(literal, image)
+                derivation.append(f"{number} +" if weight == 1 else f"{number} {weight} * +")
+        made = of_terms(terms, degree)
+        return Inequality(made.weights, made.degree, " ".join(derivation))
 
     def divided(self, divisor: int) -> Inequality:
         """By a positive integer, everything rounded up."""
@@ -91,7 +103,7 @@ def halves(linear: Linear) -> tuple[Inequality, Inequality]:
     )
 
 
-def common_divisor(linear: Linear, images: dict[int, int]) -> int:
+def common_divisor(linear: Linear, images: Mapping[int, int]) -> int:
     """What divides the weights of the sum once every literal reads as its image; 1 where it decides nothing."""
     image = of_terms([(images.get(literal, literal), weight) for literal, weight in linear.terms], linear.bound)
     return gcd(*image.weights.values()) or 1 if image.degree > 0 else 1

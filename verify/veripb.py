@@ -11,6 +11,7 @@ one sum add up to a clause, and a budget step is the sum it speaks of.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from bnnhw.verify.certificate import Certificate, Known
 from bnnhw.verify.elaboration import BudgetStep, Elaboration, Fact, Linear, elaborate
@@ -121,38 +122,25 @@ class _Writer:
         """Halves of two constraints add up to a clause over the outputs where all else cancels."""
         images = fact.images()
         yield from self.reasons([*self.stated[fact.about], *self.stated[fact.other]], images)
+        outs = [self.elaboration.constraints[place].out & ~1 for place in (fact.about, fact.other)]
+        outputs = {images.get(out, out) // 2 for out in outs}
         clauses = 0
-        for one in self.anew(fact.about, images):
-            for other in self.anew(fact.other, images):
-                total = one.plus(other)
-                outputs = {linear.out // 2 for linear in self.constraints(fact)}
-                found = {images.get(2 * output, 2 * output) // 2 for output in outputs}
-                if total.degree > 0 and {literal // 2 for literal in total.weights} <= found:
-                    yield self.step(f"pol {total.saturated().derivation}")
-                    clauses += 1
+        for one, other in product(self.anew(fact.about, images), self.anew(fact.other, images)):
+            total = one.plus(other)
+            if total.degree > 0 and {literal // 2 for literal in total.weights} <= outputs:
+                yield self.step(f"pol {total.saturated().derivation}")
+                clauses += 1
         if clauses == 0:
             raise ValueError(f"constraints {fact.about} and {fact.other} do not add up to the clause that they should")
-
-    def constraints(self, fact: Fact) -> list[Linear]:
-        return [self.elaboration.constraints[place] for place in (fact.about, fact.other)]
 
     def anew(self, place: int, images: dict[int, int]) -> list[Inequality]:
         """The halves of a constraint over what its literals read now, divided."""
         divisor = common_divisor(self.elaboration.constraints[place], images)
-        made = []
-        for half in self.stated[place]:
-            for literal, weight in half.weights.items():
-                image = images.get(literal, literal)
-                if image == TRUE:
-                    half = half.without(literal)
-                elif image == FALSE:
-                    unit = Inequality({literal ^ 1: 1}, 1, str(self.units[literal ^ 1]))
-                    half = half.plus(unit.times(weight))
-                elif image != literal:
-                    clause = Inequality({literal ^ 1: 1, image: 1}, 1, str(self.implications[literal, image]))
-                    half = half.plus(clause.times(weight))
-            made.append(half.divided(divisor))
-        return made
+        return [half.rewritten(images, self.reason).divided(divisor) for half in self.stated[place]]
+
+    def reason(self, literal: int, image: int) -> int:
+        """The number of the clause (not literal or image), once ``reasons`` has seen to it."""
+        return self.units[literal ^ 1] if image == FALSE else self.implications[literal, image]
 
     def reasons(self, inequalities: Sequence[Inequality], images: dict[int, int]) -> Iterator[str]:
         """The units and implications that writing these anew makes use of, each once; all follow by propagation."""
