@@ -53,6 +53,17 @@ class Certificate:
         """The file's bytes."""
         return b"".join(_pieces(self.manifest, [self.proof]))
 
+    @property
+    def question(self) -> bytes:
+        """The question as the checker reads it."""
+        return json.dumps(self.manifest["question"], separators=(",", ":")).encode()
+
+    def with_proof(self, steps: bytes) -> Certificate:
+        """The same certificate with these steps for its proof."""
+        proof = zlib.compress(steps, 9)
+        said = {"compression": "zlib", "bytes": len(steps), "sha256": hashlib.sha256(proof).hexdigest()}
+        return Certificate({**self.manifest, "proof": said}, proof)
+
 
 class ProofLog:
     """Takes a proof piece by piece and keeps it, compressed, in a temporary file without a name."""
@@ -246,7 +257,7 @@ def refusal(certificate: Certificate, known: Known) -> str | None:
         question = manifest["question"]
         if manifest["query"] != asked(question).digest(manifest["models"]):
             return "the question is not the one that its digest names"
-        text = json.dumps(question, separators=(",", ":")).encode()
+        text = certificate.question
         if certificate.verdict == "robust":
             _checker.check_robust(networks, text, proof)
         elif certificate.verdict == "falsified":

@@ -6,7 +6,6 @@ its own code. Literals are 2 * variable, plus one if negated; variable 0 is true
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from bnnhw.verify import _elaborator
@@ -98,8 +97,7 @@ def of_proof(certificate: Certificate, known: Known, proof: bytes, with_clauses:
         made = _elaborator.elaborate_unsatisfiable(known.formulas[manifest["formula"]], proof, with_clauses)
     else:
         models = [known.models[digest] for digest in manifest["models"]]
-        question = json.dumps(manifest["question"], separators=(",", ":")).encode()
-        made = _elaborator.elaborate_robust(models, question, proof, with_clauses)
+        made = _elaborator.elaborate_robust(models, certificate.question, proof, with_clauses)
     (variables, clauses, constraints), budget, facts, contradiction = made
     return Elaboration(
         variables,

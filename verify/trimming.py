@@ -7,10 +7,6 @@ Wetzler, FMCAD 2013). It is not trusted: the checker of certificates has to acce
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
-
 from bnnhw.verify import _elaborator
 from bnnhw.verify.certificate import Certificate, Known, expanded, refusal
 from bnnhw.verify.check import UnsoundnessError
@@ -33,11 +29,8 @@ def trimmed(certificate: Certificate, known: Known) -> Certificate:
         steps = _elaborator.trim_unsatisfiable(known.formulas[manifest["formula"]], proof)
     else:
         models = [known.models[digest] for digest in manifest["models"]]
-        question = json.dumps(manifest["question"], separators=(",", ":")).encode()
-        steps = _elaborator.trim_robust(models, question, proof)
-    packed = zlib.compress(steps, 9)
-    said = {"compression": "zlib", "bytes": len(steps), "sha256": hashlib.sha256(packed).hexdigest()}
-    smaller = Certificate({**manifest, "proof": said}, packed)
+        steps = _elaborator.trim_robust(models, certificate.question, proof)
+    smaller = certificate.with_proof(steps)
     why = refusal(smaller, known)
     if why is not None:
         raise UnsoundnessError(f"the trimmed proof is refused: {why}")

@@ -19,7 +19,7 @@ from bnnhw.verify.inequalities import FALSE, TRUE, of_terms
 __all__ = ["files", "formula", "proof", "without_sums"]
 
 MOST_LITERALS = 50_000_000
-BUDGET = "the proof has a budget step, which adds constraints up: XLRUP has no such step, VeriPB's format has"
+NO_BUDGET = "the proof has a budget step, a sum of two constraints: XLRUP has no such step, VeriPB's format has"
 
 
 def files(certificate: Certificate, known: Known) -> dict[str, Iterator[str]]:
@@ -35,9 +35,7 @@ def without_sums(certificate: Certificate, known: Known) -> Elaboration:
     steps = bytearray()
     for fact in first.facts:
         if fact.kind == "input" and fact.about >= len(first.clauses):
-            raise ValueError(
-                "the proof has a budget step, a sum of two constraints: XLRUP has no such step, VeriPB has"
-            )
+            raise ValueError(NO_BUDGET)
         if fact.kind == "lemma":
             steps += _lemma(fact.literals)
         elif fact.kind == "equality":
@@ -48,7 +46,7 @@ def without_sums(certificate: Certificate, known: Known) -> Elaboration:
     except ValueError:
         raise ValueError("the proof adds constraints up: XLRUP has no such step, VeriPB's format has") from None
     if any(fact.kind == "input" and fact.about >= len(made.clauses) for fact in made.facts):
-        raise ValueError(BUDGET)
+        raise ValueError(NO_BUDGET)
     return made
 
 

@@ -152,11 +152,12 @@ def export(
         print_refused([(str(certificate), why)])
         raise typer.Exit(1)
     stem = certificate.with_suffix("") if out is None else out
-    written = []
-    for ending, lines in FORMATS[format](one, known).items():
+    written: list[dict[str, object]] = []
+    # The proof, which comes last, may turn out to have no translation: then its formula is not left behind.
+    for ending, lines in reversed(FORMATS[format](one, known).items()):
         path = stem.with_name(stem.name + ending)
         write_atomically(path, (f"{line}\n".encode() for line in lines))
-        written.append({"path": str(path), "bytes": path.stat().st_size})
+        written.insert(0, {"path": str(path), "bytes": path.stat().st_size})
     if json:
         print_json({"format": format, "files": written})
     else:

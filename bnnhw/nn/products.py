@@ -57,13 +57,17 @@ class _Product(torch.autograd.Function):
         return down, (gradient.T @ activations).float() if ctx.needs_input_grad[1] else None
 
 
+_convolution: Any = _Convolution.apply
+_product: Any = _Product.apply
+
+
 def convolution(activations: Tensor, weights: Tensor, stride: int, padding: int) -> Tensor:
     """``F.conv2d``, zero padding: float32[N, in, H, W] and [out, in, k, k] to float32[N, out, H', W']."""
-    sums: Tensor = _Convolution.apply(activations, weights, stride, padding)  # type: ignore[no-untyped-call]
+    sums: Tensor = _convolution(activations, weights, stride, padding)
     return sums
 
 
 def product(activations: Tensor, weights: Tensor) -> Tensor:
     """``F.linear``: float32[N, in] and [out, in] to float32[N, out]."""
-    sums: Tensor = _Product.apply(activations, weights)  # type: ignore[no-untyped-call]
+    sums: Tensor = _product(activations, weights)
     return sums

@@ -45,7 +45,7 @@ def objective(
 ) -> Loss:
     """The loss of ``batch`` by ``recipe``; generator: draws the small boxes.
 
-    forward: ``network``, or what runs it (compiled, or averaging gradients); called once.
+    forward: ``network``, or what runs it and averages its gradients; called once.
     """
     decay = BoundDecay(recipe.bounds.slack, recipe.bounds.side == "smaller")
     affines = Affines()

@@ -300,35 +300,29 @@ def initial_network(dataset: Dataset, recipe: Recipe, make: Make | None = None) 
     if (make is not None) != (recipe.arch == OWN):
         raise ValueError(f"a recipe of arch {OWN!r}, and only such a one, needs a function that makes the network")
     pixel_range = (dataset.pixel_min, dataset.pixel_max)
-    if make is not None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
+    quantizer: float | str | tuple[int, ...] = recipe.quantizer
+    if make is None and quantizer == HISTOGRAM:
+        quantizer = choose_thresholds(dataset.train_images, pixel_range, _radius(dataset, recipe), recipe.levels)
+    density = recipe.weights.density
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if make is None:
+            network = build(
+                recipe.arch,
+                dataset.shape,
+                pixel_range,
+                dataset.classes,
+                quantizer=quantizer,
+                width=recipe.width,
+                density=density,
+            )
+        else:
             network = make()
             fits = (network.shape, network.quantizer.pixel_min, network.quantizer.pixel_max, network.classes)
             if fits != (dataset.shape, *pixel_range, dataset.classes):
                 raise ValueError("the network's image shape, pixel range or number of classes is not the data set's")
             if not network.layers:
                 _check_foreign(recipe)
-            use_weights(network, recipe.weights.kind, recipe.weights.density)
-        if not recipe.last_norm:
-            drop_last_norm(network)
-        set_gradient(network, recipe.gradient.scale, recipe.gradient.shape == "hardtanh")
-        return network
-    quantizer: float | str | tuple[int, ...] = recipe.quantizer
-    if quantizer == HISTOGRAM:
-        quantizer = choose_thresholds(dataset.train_images, pixel_range, _radius(dataset, recipe), recipe.levels)
-    density = recipe.weights.density
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = build(
-            recipe.arch,
-            dataset.shape,
-            pixel_range,
-            dataset.classes,
-            quantizer=quantizer,
-            width=recipe.width,
-            density=density,
-        )
         use_weights(network, recipe.weights.kind, density)
     if not recipe.last_norm:
         drop_last_norm(network)
