@@ -10,6 +10,7 @@ import veripb_replay
 from certified import question_certificates
 from random_formulas import layered_formula
 
+from bnnhw.cli.certify import FORMATS
 from bnnhw.model import load, save
 from bnnhw.verify import formula
 from bnnhw.verify.certificate import read
@@ -157,6 +158,19 @@ def test_an_export_is_a_formula_and_a_proof_of_it(call, tmp_path):
     damaged.write_bytes(path.read_bytes()[:-4])
     assert call("certify", "export", damaged, "--format", "veripb")[0] == 1
     assert not (tmp_path / "damaged.opb").exists()
+
+
+def test_a_proof_that_turns_out_to_have_no_translation_leaves_no_file(call, certified, monkeypatch):
+    def broken():
+        yield "the first line"
+        raise ValueError("step 2 has no translation")
+
+    folder, _, _ = certified
+    monkeypatch.setitem(FORMATS, "veripb", lambda *_: {".opb": iter(["* a formula"]), ".pbp": broken()})
+    before = sorted(folder.iterdir())
+    code, _, error = call("certify", "export", before[0], "--format", "veripb")
+    assert (code, error.count("\n")) == (2, 1)
+    assert sorted(folder.iterdir()) == before
 
 
 def test_a_counterexample_has_no_proof_to_export(call, certified):
