@@ -71,10 +71,11 @@ def accumulate(layer: Dense | Conv | Output, activations: npt.NDArray[np.generic
     rows = (a.shape[2] - w.shape[2]) // stride_h + 1
     columns = (a.shape[3] - w.shape[3]) // stride_w + 1
     accumulators = np.zeros((a.shape[0], w.shape[0], rows * columns), np.int64)
+    taps = np.ascontiguousarray(w.transpose(2, 3, 0, 1))
     for y in range(w.shape[2]):
         for x in range(w.shape[3]):
             window = a[:, :, y : y + stride_h * rows : stride_h, x : x + stride_w * columns : stride_w]
-            accumulators += w[:, :, y, x] @ window.reshape(*a.shape[:2], rows * columns)
+            accumulators += np.einsum("oc,ncp->nop", taps[y, x], window.reshape(*a.shape[:2], rows * columns))
     return accumulators.reshape(*accumulators.shape[:2], rows, columns)
 
 
