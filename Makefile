@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test test-cpp test-finn fuzz lint bench build binary clean
+.PHONY: demo test test-cpp test-finn fuzz fuzz-checker lint bench build binary clean
 
 demo: $(STAMP)
 	$(BIN)/bnnhw run --dataset digits --out runs/demo
@@ -36,6 +36,18 @@ $(FINN)/%/installed: tests/finn/%.txt
 # its seed. Minutes; not part of the tests.
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz_verify.py --networks 20000 --formulas 100000
+
+# Coverage-guided fuzzing of everything the certificate checker reads, so many seconds a harness (docs/trust.md); needs
+# Clang and its libFuzzer (Debian: clang, libclang-rt-dev). What it finds is left in build/fuzz, with how to repeat it.
+FUZZ_SECONDS ?= 60
+FUZZ_HARNESSES ?= model formula question
+fuzz-checker: $(STAMP)
+	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_CXX_COMPILER=clang++ -DBNNHW_FUZZERS=ON
+	$(BIN)/cmake --build build/fuzz
+	cd build/fuzz && for harness in $(FUZZ_HARNESSES); do \
+		mkdir -p $$harness && verify/checker/fuzz/fuzz_$$harness -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=20 \
+			-print_final_stats=1 -artifact_prefix=$$harness- $$harness ../../verify/checker/fuzz/corpus/$$harness || exit 1; \
+	done
 
 # The type checker reads the installed layout, where every room is below bnnhw.
 lint: $(STAMP)

@@ -331,11 +331,9 @@ class Twin:
         return Linear(out, scaled, -(-bound // divisor))
 
     def add(self, name: int, linear: Linear) -> None:
-        if not (linear.always or linear.never):
-            self.constraints[name] = linear
-            return
-        self.constraints.pop(name, None)
-        self.unit(linear.out if linear.always else -linear.out, linear.out == 0 and linear.never)
+        self.constraints[name] = linear
+        if linear.always or linear.never:
+            self.unit(linear.out if linear.always else -linear.out, linear.out == 0 and linear.never)
 
     def unit(self, literal: int, impossible: bool = False) -> None:
         if impossible or self.fixed.setdefault(abs(literal), literal >= 0) != (literal >= 0):
@@ -361,14 +359,14 @@ class Twin:
 
     def named(self, data: Bytes) -> tuple[int, Linear]:
         name = data.number()
-        # What is decided says nothing more: true <-> 0 >= 0.
+        # What is decided, or no constraint at all, is one that holds always.
         return name, self.normal(self.constraints.get(name, Linear(0, {}, 0)))
 
     def step(self, data: Bytes) -> None:
         match data.letter():
             case "a":
                 codes = [data.number() for _ in range(_at_most(data.number(), self.variables + 1))]
-                if any(code // 2 > self.variables for code in codes) or len({c // 2 for c in codes}) < len(codes):
+                if any(code // 2 > self.variables for code in codes):
                     raise RefusedError("a lemma that is no clause")
                 values = dict(self.fixed)
                 follows = False

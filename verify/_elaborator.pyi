@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from bnnhw.verify import _checker
+
 Formula = tuple[int, list[list[int]], list[tuple[int, int, list[tuple[int, int]], int]]]
 """Variables; clauses; of every constraint its name, output, terms (literal, weight) and bound."""
 Fact = tuple[int, str, int, int, list[int], list[int]]
@@ -7,16 +9,18 @@ Fact = tuple[int, str, int, int, list[int], list[int]]
 Elaborated = tuple[Formula, list[tuple[int, int, int]], list[Fact], list[int]]
 """The formula, budget steps (literal, numerator, denominator), the facts needed, what the contradiction rests on."""
 
-def trim_robust(models: Sequence[bytes], question: bytes, proof: bytes) -> bytes:
+def trim_robust(networks: Sequence[_checker.Network], question: _checker.Question, proof: bytes) -> bytes:
     """The steps of a proof that its contradiction rests on; ValueError, with the step, where it is none.
 
-    models: the files. question: the JSON text of docs/certificates.md. proof: its steps, decompressed.
+    proof: its steps, decompressed.
     """
 
 def trim_unsatisfiable(formula: bytes, proof: bytes) -> bytes:
     """The same of a proof that the `.knf` text has no model."""
 
-def elaborate_robust(models: Sequence[bytes], question: bytes, proof: bytes, with_clauses: bool) -> Elaborated:
+def elaborate_robust(
+    networks: Sequence[_checker.Network], question: _checker.Question, proof: bytes, with_clauses: bool
+) -> Elaborated:
     """A proof with what each step rests on; the formula's last clauses are what the budget steps decide.
 
     with_clauses: constraints take part through clauses that they imply. ValueError, with the step, where it is none.

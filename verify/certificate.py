@@ -53,11 +53,6 @@ class Certificate:
         """The file's bytes."""
         return b"".join(_pieces(self.manifest, [self.proof]))
 
-    @property
-    def question(self) -> bytes:
-        """The question as the checker reads it."""
-        return json.dumps(self.manifest["question"], separators=(",", ":")).encode()
-
     def with_proof(self, steps: bytes) -> Certificate:
         """The same certificate with these steps for its proof."""
         proof = zlib.compress(steps, 9)
@@ -257,16 +252,33 @@ def refusal(certificate: Certificate, known: Known) -> str | None:
         question = manifest["question"]
         if manifest["query"] != asked(question).digest(manifest["models"]):
             return "the question is not the one that its digest names"
-        text = certificate.question
         if certificate.verdict == "robust":
-            _checker.check_robust(networks, text, proof)
+            _checker.check_robust(networks, for_checker(question), proof)
         elif certificate.verdict == "falsified":
-            _checker.check_falsified(networks, text, json.dumps(manifest["counterexample"]).encode())
+            _checker.check_falsified(networks, for_checker(question), manifest["counterexample"])
         else:
             return f"there is no verdict {certificate.verdict!r}"
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         return f"{type(error).__name__} {error}" if isinstance(error, KeyError) else str(error)
     return None
+
+
+def for_checker(question: Mapping[str, Any]) -> _checker.Question:
+    """A question as ``stated``, in the checker's form: part of what has to be trusted."""
+    budget, condition = question["budget"], question["condition"]
+    kind = condition["kind"]
+    return _checker.Question(
+        shape=question["shape"],
+        image=question["image"],
+        low=question["low"],
+        high=question["high"],
+        norm="" if budget is None else budget["norm"],
+        limit=0 if budget is None else budget["limit"],
+        weight=[] if budget is None or budget["weight"] is None else budget["weight"],
+        kind=kind,
+        label=0 if kind == "agree" else condition["target" if kind == "avoids" else "label"],
+        strictly=kind == "keeps" and condition["strictly"],
+    )
 
 
 def expanded(certificate: Certificate) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.verify import _elaborator
-from bnnhw.verify.certificate import Certificate, Known, expanded
+from bnnhw.verify.certificate import Certificate, Known, expanded, for_checker
 
 __all__ = ["BudgetStep", "Elaboration", "Fact", "Linear", "elaborate"]
 
@@ -96,8 +96,8 @@ def of_proof(certificate: Certificate, known: Known, proof: bytes, with_clauses:
     if certificate.verdict == "unsatisfiable":
         made = _elaborator.elaborate_unsatisfiable(known.formulas[manifest["formula"]], proof, with_clauses)
     else:
-        models = [known.models[digest] for digest in manifest["models"]]
-        made = _elaborator.elaborate_robust(models, certificate.question, proof, with_clauses)
+        networks = [known.network(digest) for digest in manifest["models"]]
+        made = _elaborator.elaborate_robust(networks, for_checker(manifest["question"]), proof, with_clauses)
     (variables, clauses, constraints), budget, facts, contradiction = made
     return Elaboration(
         variables,

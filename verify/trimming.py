@@ -8,7 +8,7 @@ Wetzler, FMCAD 2013). It is not trusted: the checker of certificates has to acce
 from __future__ import annotations
 
 from bnnhw.verify import _elaborator
-from bnnhw.verify.certificate import Certificate, Known, expanded, refusal
+from bnnhw.verify.certificate import Certificate, Known, expanded, for_checker, refusal
 from bnnhw.verify.check import UnsoundnessError
 
 __all__ = ["trimmed"]
@@ -28,8 +28,8 @@ def trimmed(certificate: Certificate, known: Known) -> Certificate:
     if certificate.verdict == "unsatisfiable":
         steps = _elaborator.trim_unsatisfiable(known.formulas[manifest["formula"]], proof)
     else:
-        models = [known.models[digest] for digest in manifest["models"]]
-        steps = _elaborator.trim_robust(models, certificate.question, proof)
+        networks = [known.network(digest) for digest in manifest["models"]]
+        steps = _elaborator.trim_robust(networks, for_checker(manifest["question"]), proof)
     smaller = certificate.with_proof(steps)
     why = refusal(smaller, known)
     if why is not None:

@@ -12,7 +12,6 @@ then counted as well.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,8 +64,8 @@ def of_model(arguments: argparse.Namespace) -> Iterator[Cost]:
         logged, (verdict, steps, size) = timed(lambda asked=question: prove(network, asked, limits, plan))
         if verdict.status != "robust":
             raise SystemExit(f"image {i}: {verdict.status} with a log, robust without")
-        text = json.dumps(certificate.stated(question)).encode()
-        checked, _ = timed(lambda text=text, steps=steps: _checker.check_robust([reader], text, steps))
+        statement = certificate.for_checker(certificate.stated(question))
+        checked, _ = timed(lambda statement=statement, steps=steps: _checker.check_robust([reader], statement, steps))
         yield Cost(str(i), solve, logged, checked, size)
 
 

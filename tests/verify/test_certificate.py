@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import certificate_twin as twin
+import certificates_against_brute_force as truth
 import numpy as np
 import pytest
 from brute_force import box_members
@@ -40,7 +41,7 @@ def prove(networks, question):
 def refused(networks, question, proof):
     """Why the compiled checker refuses; None if it accepts."""
     try:
-        _checker.check_robust(networks, json.dumps(question).encode(), proof)
+        _checker.check_robust(networks, certificate.for_checker(question), proof)
     except ValueError as error:
         return str(error)
     return None
@@ -72,9 +73,9 @@ def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed):
             assert refused(networks, stated, proof) is None
             twin.check_robust([network.model for network in table.networks], stated, proof)
         else:
-            text = json.dumps(stated).encode()
+            asked = certificate.for_checker(stated)
             pixels = verdict.counterexample.image.ravel().tolist()
-            _checker.check_falsified(networks, text, json.dumps(pixels).encode())
+            _checker.check_falsified(networks, asked, pixels)
             for proof in (b"", b"q", b"a\0q"):
                 assert refused(networks, stated, proof) is not None
 
@@ -108,6 +109,18 @@ def test_a_constraint_whose_output_is_among_its_inputs_leaves_no_lemma_with_a_va
     assert refuted > 50
 
 
+def test_nothing_is_accepted_that_brute_force_contradicts():
+    seen = truth.campaign(200)
+    assert 0.2 < seen["robust"] / seen["questions"] < 0.8
+    assert seen["robust"] <= seen["proofs accepted"] < seen["proofs tried"]
+
+
+def test_brute_force_contradicts_a_checker_that_accepts_everything(monkeypatch):
+    monkeypatch.setattr(truth, "accepts", lambda *_: True)
+    with pytest.raises(AssertionError, match="accepted as robust, and it is not"):
+        truth.campaign(20)
+
+
 def test_a_counterexample_is_accepted_exactly_where_reference_inference_agrees():
     accepted = Counter()
     for seed in range(300):
@@ -117,9 +130,9 @@ def test_a_counterexample_is_accepted_exactly_where_reference_inference_agrees()
         question = linf_ball(image, 3, net.quantizer) & Keeps(int(rng.integers(net.classes)), bool(rng.random() < 0.5))
         other = np.clip(image + rng.integers(-4, 5, image.shape), net.quantizer.pixel_min, net.quantizer.pixel_max)
         is_one = question.region.contains(other) and not question.condition.met([reference.scores(net, other[None])[0]])
-        text, pixels = json.dumps(certificate.stated(question)).encode(), json.dumps(other.ravel().tolist()).encode()
+        asked, pixels = certificate.for_checker(certificate.stated(question)), other.ravel().tolist()
         try:
-            _checker.check_falsified([_checker.Network(models_.encode(net))], text, pixels)
+            _checker.check_falsified([_checker.Network(models_.encode(net))], asked, pixels)
             assert is_one
         except ValueError:
             assert not is_one
@@ -143,6 +156,21 @@ def test_propagation_alone_never_refutes_what_brute_force_finds():
         assert accepted == (verdict.status == "robust") == (not wrong)
         violated += wrong
     assert 40 < violated < 360
+
+
+def test_a_model_with_more_classes_than_the_checker_can_number_is_refused():
+    """65,536 classes have 2^32 comparisons: a 32-bit count of them would be zero, and their variables none."""
+    classes = 1 << 16
+    quantizer = models_.Quantizer((1, 1, 1), np.array([[[[1]]]]), 0, 1)
+    net = models_.IntegerModel(quantizer, (), models_.Output(np.ones((classes, 1), int), np.zeros(classes, int), 0))
+    question = box(np.zeros((1, 1, 1), int), np.ones((1, 1, 1), int)) & Keeps(0)
+    reason = refused([_checker.Network(models_.encode(net))], certificate.stated(question), b"q")
+    assert reason == "the question has too many variables"
+
+
+def test_a_formula_of_few_bytes_cannot_declare_so_many_variables_that_memory_runs_out():
+    with pytest.raises(ValueError, match="out of range"):
+        _checker.check_unsatisfiable(b"p rknf 268435455 1\n1 0\n", b"q")
 
 
 def corrupted(rng, question, proof):

@@ -4,9 +4,10 @@
 
 #include <cstdint>
 #include <map>
-#include <string>
 #include <string_view>
 #include <vector>
+
+#include "text.hpp"
 
 namespace bnnhw::checker {
 
@@ -15,9 +16,11 @@ using Literal = std::uint32_t;
 struct Term {
   Literal literal;
   std::int64_t weight;
+
+  bool operator==(const Term& other) const { return literal == other.literal && weight == other.weight; }
 };
 
-// out <-> sum of weight * [literal] >= bound.
+// out <-> sum of weight * [literal] >= bound. All weights are positive.
 struct Linear {
   std::uint32_t name = 0;
   Literal out = 0;
@@ -30,6 +33,19 @@ struct Linear {
     if (weight < 0) terms.push_back({literal ^ 1u, -weight});
     if (weight < 0) bound -= weight;
   }
+  std::int64_t total() const {
+    std::int64_t sum = 0;
+    for (const Term& term : terms) sum += term.weight;
+    return sum;
+  }
+  bool always() const { return bound <= 0; }
+  bool constant() const { return always() || total() < bound; }
+  // not out <-> sum of weight * [not literal] >= bound, of the same out.
+  Linear opposite() const {
+    Linear made{name, out, terms, total() - bound + 1};
+    for (Term& term : made.terms) term.literal ^= 1u;
+    return made;
+  }
 };
 
 struct Formula {
@@ -41,31 +57,33 @@ struct Formula {
 // The formula of a *.knf file. Throws std::invalid_argument.
 Formula read_knf(std::string_view text);
 
-// A first-layer bit with the multiple of the budget that decides it (question.cpp): a step of the proof.
-struct BudgetStep {
-  bool value;
-  std::int64_t numerator;
-  std::int64_t denominator;
-};
-
 // The bytes of a proof, read from the front.
 struct ProofBytes {
   std::string_view rest;
 
+  // '\0' at the end.
   char letter() {
-    if (rest.empty()) return '\0';
-    const char first = rest.front();
-    rest.remove_prefix(1);
+    const char first = rest.empty() ? '\0' : rest.front();
+    rest.remove_prefix(rest.empty() ? 0 : 1);
     return first;
   }
-  std::uint64_t number(std::uint64_t most);
+  std::uint64_t number(std::uint64_t most) {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 56; shift += 7) {
+      require(!rest.empty(), "the proof breaks off");
+      const auto byte = static_cast<unsigned char>(letter());
+      value |= std::uint64_t{byte & 127u} << shift;
+      if (byte >= 128) continue;
+      require(value <= most, "a number out of range");
+      return value;
+    }
+    throw std::invalid_argument("a number too long");
+  }
 };
 
-// The steps that come before the formula can be set up, by the variables they decide.
-std::map<std::uint32_t, BudgetStep> read_budget_steps(ProofBytes& proof);
 // Does propagation alone find a contradiction?
 bool refuted_at_once(Formula formula);
-// Reads the rest, and returns if it leads the formula to a contradiction. Throws std::invalid_argument with the step.
+// Reads the proof, and returns if it leads the formula to a contradiction. Throws std::invalid_argument with the step.
 void check_proof(Formula formula, ProofBytes proof);
 
 }  // namespace bnnhw::checker

@@ -1,84 +1,74 @@
-// A formula file (bnnhw/verify/formula.py describes the format), read without a word of the solver's reader.
+// A formula file (bnnhw/verify/formula.py describes the format), read word by word and without a word of the solver's
+// reader. Line breaks are blanks; a comment is where a constraint could begin, and ends with its line.
 #include <algorithm>
-#include <charconv>
 
 #include "formula.hpp"
-#include "json.hpp"
 
 namespace bnnhw::checker {
 
 namespace {
 
-struct Line {
-  std::string_view rest;
-
-  std::string_view word() {
-    while (!rest.empty() && (rest.front() == ' ' || rest.front() == '\t' || rest.front() == '\r')) rest.remove_prefix(1);
-    std::size_t end = 0;
-    while (end < rest.size() && rest[end] != ' ' && rest[end] != '\t' && rest[end] != '\r') ++end;
-    const std::string_view found = rest.substr(0, end);
-    rest.remove_prefix(end);
+struct Words : Text {
+  bool at_blank() const { return rest[0] == ' ' || rest[0] == '\n' || rest[0] == '\t' || rest[0] == '\r'; }
+  void skip_blanks() {
+    while (!rest.empty() && at_blank()) rest.remove_prefix(1);
+  }
+  void end_word() {
+    require(rest.empty() || at_blank(), "formula: a blank is expected");
+    skip_blanks();
+  }
+  bool word(std::string_view expected) {
+    const bool found = take(expected);
+    if (found) end_word();
     return found;
   }
-  std::int64_t number(std::int64_t low, std::int64_t high) {
-    const char* at = rest.data();
-    const char* const end = at + rest.size();
-    while (at != end && (*at == ' ' || *at == '\t' || *at == '\r')) ++at;
-    std::int64_t value = 0;
-    const auto [stop, error] = std::from_chars(at, end, value);
-    rest.remove_prefix(static_cast<std::size_t>(stop - rest.data()));
-    require(error == std::errc() && value >= low && value <= high, "formula: a number that is none, or out of range");
-    require(rest.empty() || rest.front() == ' ' || rest.front() == '\t' || rest.front() == '\r', "formula: a number");
+  std::int64_t integer(std::int64_t low, std::int64_t high) {
+    const std::int64_t value = number(low, high);
+    end_word();
     return value;
-  }
-  std::vector<Literal> literals(std::int64_t variables) {
-    std::vector<Literal> all;
-    while (const std::int64_t literal = number(-variables, variables)) {
-      all.push_back(static_cast<Literal>(literal > 0 ? 2 * literal : 1 - 2 * literal));
-    }
-    require(word().empty(), "formula: a line goes on behind its 0");
-    return all;
   }
 };
 
 }  // namespace
 
-Formula read_knf(std::string_view text) {
-  constexpr std::int64_t most = 1 << 28;
+Formula read_knf(std::string_view file) {
+  // A few bytes must not make the checker reserve memory for any number of variables.
+  const auto most = static_cast<std::int64_t>(std::min(file.size() + (1u << 16), std::size_t{1} << 28));
+  constexpr std::int64_t most_bound = std::int64_t{1} << 40;
   Formula formula;
   std::int64_t declared = -1, variables = 0;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    Line line{text.substr(0, end)};
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const Line whole = line;
-    const std::string_view first = line.word();
-    if (first.empty() || first == "c") continue;
-    if (first == "p") {
-      require(declared < 0 && line.word() == "rknf", "formula: its header");
-      variables = line.number(0, most);
-      declared = line.number(0, most);
+  const auto literal_of = [](std::int64_t number) { return static_cast<Literal>(number >= 0 ? 2 * number : 1 - 2 * number); };
+  Words words{{file}};
+  for (words.skip_blanks(); !words.rest.empty();) {
+    if (words.rest.front() == 'c') {
+      words.rest.remove_prefix(std::min(words.rest.find('\n'), words.rest.size()));
+      words.skip_blanks();
+    } else if (words.word("p")) {
+      require(declared < 0 && words.word("rknf"), "formula: its header");
+      variables = words.integer(0, most);
+      declared = words.integer(0, most);
       formula.variables = static_cast<std::uint32_t>(variables);
-      continue;
+    } else if (words.word("r")) {
+      require(declared >= 0, "formula: no header");
+      Linear linear;
+      linear.name = static_cast<std::uint32_t>(formula.constraints.size());
+      linear.out = literal_of(words.integer(-variables, variables));
+      const bool at_most = words.word("<=");
+      require(at_most || words.word(">="), "formula: a constraint without its comparison");
+      linear.bound = words.integer(-most_bound, most_bound);
+      // sum <= bound is not (sum >= bound + 1).
+      if (at_most) linear.bound += 1, linear.out ^= 1u;
+      while (const std::int64_t number = words.integer(-variables, variables)) linear.terms.push_back({literal_of(number), 1});
+      formula.constraints.push_back(std::move(linear));
+    } else {
+      require(declared >= 0, "formula: no header");
+      std::vector<Literal> clause;
+      while (const std::int64_t number = words.integer(-variables, variables)) clause.push_back(literal_of(number));
+      formula.clauses.push_back(std::move(clause));
     }
-    require(declared >= 0, "formula: no header");
-    if (first != "r") {
-      formula.clauses.push_back(Line(whole).literals(variables));
-      continue;
-    }
-    const std::int64_t out = line.number(-variables, variables);
-    const std::string_view comparison = line.word();
-    require(comparison == "<=" || comparison == ">=", "formula: a constraint without its comparison");
-    // sum <= bound is not (sum >= bound + 1).
-    const bool at_most = comparison == "<=";
-    Linear linear{static_cast<std::uint32_t>(formula.constraints.size()), 0, {}, 0};
-    linear.bound = line.number(-(most << 12), most << 12) + (at_most ? 1 : 0);
-    linear.out = static_cast<Literal>(out >= 0 ? 2 * out : 1 - 2 * out) ^ (at_most ? 1u : 0u);
-    for (const Literal literal : line.literals(variables)) linear.terms.push_back({literal, 1});
-    formula.constraints.push_back(std::move(linear));
   }
-  const auto found = static_cast<std::int64_t>(formula.clauses.size() + formula.constraints.size());
-  require(declared == found, "formula: another number of constraints than its header declares");
+  require(declared == static_cast<std::int64_t>(formula.clauses.size() + formula.constraints.size()),
+          "formula: another number of constraints than its header declares");
   return formula;
 }
 

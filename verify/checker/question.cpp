@@ -1,297 +1,289 @@
 // Variables are named as docs/certificates.md says: steps, bits, comparisons, wins, goals. Each bit is its neuron's
-// constraint over the bits of the layer before, but where the interval of the sum, worked out layer by layer, decides it:
-// then it is a unit clause and its constraint falls away. In the first layer a budget step may decide it as well.
+// constraint over the bits of the layer before, but where that is constant or, in the first layer, a budget step of the
+// proof decides it: then it is a unit clause, enters the next layer as a number and its constraint falls away.
 #include "question.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <set>
 
 namespace bnnhw::checker {
 
 namespace {
 
-struct Region {
-  std::vector<std::int64_t> image, low, high, weight;
-  std::string norm;  // empty without a budget
-  std::int64_t limit = 0;
+constexpr std::int64_t most_variables = std::int64_t{1} << 30, most_cost = (std::int64_t{1} << 28) - 1;
 
-  Region(const Network& network, const Json& question) {
-    const auto pixels = static_cast<std::size_t>(network.pixels());
-    const auto read = [&](const char* name) { return question[name].integers(pixels, network.pixel_min, network.pixel_max); };
-    image = read("image"), low = read("low"), high = read("high");
-    for (std::size_t i = 0; i < pixels; ++i) require(low[i] <= image[i] && image[i] <= high[i], "the box misses the image");
-    if (question["budget"].kind == 'n') return;
-    const Json& budget = question["budget"];
-    norm = budget["norm"].as('s').text;
-    require(norm == "l0" || norm == "l1" || norm == "l2_squared", "an unknown norm");
-    limit = budget["limit"].integer(0, (1 << 28) - 1);
-    weight.assign(pixels, 1);
-    if (budget["weight"].kind != 'n') weight = budget["weight"].integers(pixels, 0, 1023);
-  }
-  // What a change by this distance costs; any number above the limit stands for all that are.
-  std::int64_t cost(std::size_t pixel, std::int64_t distance) const {
-    if (distance == 0 || weight[pixel] == 0) return 0;
-    if (norm == "l0") return weight[pixel];
-    if (distance > limit || (norm != "l1" && distance * distance > limit)) return limit + 1;
-    return std::min(limit + 1, weight[pixel] * distance * (norm == "l1" ? 1 : distance));
-  }
-};
-
-// "The pixel is at least the threshold": variable 1 + its place among the steps.
+// "The pixel is at least the threshold". It is taken where it is not as in the image: the literal, and what that costs.
 struct Step {
   std::int64_t threshold;
   bool up;
+  Literal taken;
   std::int64_t cost;
 };
 
-// What enters a layer: each input's interval, its value for the image (levels only), and the variables it is the sum of.
-struct Activations {
-  std::vector<std::int64_t> low, high, image;
-  std::vector<std::vector<Term>> terms;
+// What an activation is: base + sum of weight * [literal].
+struct Input {
+  std::int64_t base = 0;
+  std::vector<Term> terms{};
 };
 
 class Builder {
  public:
-  Builder(const std::vector<const Network*>& networks, const Region& region,
-          const std::map<std::uint32_t, BudgetStep>& budget_steps)
-      : region_(region), budget_steps_(budget_steps) {
-    const std::size_t pixels = region.image.size();
-    Linear budget{0, 0, {}, -region.limit};
-    for (std::size_t pixel = 0; pixel < pixels; ++pixel) add_steps(networks, pixel, budget);
-    if (!region.norm.empty()) formula.constraints.push_back(budget);
-    formula.variables = static_cast<std::uint32_t>(steps_.size());
-    for (const Network* network : networks) add_network(*network);
-    classes_ = static_cast<std::uint32_t>(networks[0]->bias.size());
-    comparisons_ = formula.variables + 1;
-    wins_ = comparisons_ + static_cast<std::uint32_t>(networks.size()) * classes_ * classes_;
-    formula.variables = wins_ + static_cast<std::uint32_t>(networks.size() + 1) * classes_;
-  }
-
-  // The network ranks `one` above `other`.
-  Literal beats(std::size_t index, const Network& network, std::uint32_t one, std::uint32_t other, bool ties_win) {
-    const std::uint32_t name = comparisons_ + (static_cast<std::uint32_t>(index) * classes_ + one) * classes_ + other;
-    const std::int64_t least = (!ties_win && one > other ? 1 : 0) + network.bias[other] - network.bias[one];
-    std::vector<std::int64_t> weight(outputs_[index].low.size());
-    network.output.visit(one, [&](std::int64_t input, std::int64_t w) { weight[static_cast<std::size_t>(input)] += w; });
-    network.output.visit(other, [&](std::int64_t input, std::int64_t w) { weight[static_cast<std::size_t>(input)] -= w; });
-    // (difference << shift) >= least, rounded up.
-    Linear linear{name, 2 * name, {}, -((-least) >> network.shift)};
-    for (std::size_t i = 0; i < weight.size(); ++i) add_input(linear, outputs_[index], i, weight[i]);
-    formula.constraints.push_back(linear);
-    return 2 * name;
-  }
-  Literal wins(std::size_t index, const Network& network, std::uint32_t one) {
-    std::vector<Literal> all;
-    for (std::uint32_t other = 0; other < classes_; ++other) {
-      if (other != one) all.push_back(beats(index, network, one, other, false));
+  Builder(const std::vector<const Network*>& networks, const Question& question, const BudgetSteps& budget_steps)
+      : networks_(networks), question_(question), budget_steps_(budget_steps) {
+    require(!networks.empty(), "there is no model");
+    const bool pairs = question.kind == "agree", any = question.kind == "not_unanimously_wrong";
+    require(pairs || any || question.kind == "keeps" || question.kind == "avoids", "an unknown condition");
+    require(any || networks.size() == (pairs ? 2u : 1u), "the condition is about another number of models");
+    classes_ = static_cast<std::int64_t>(networks[0]->bias.size());
+    require(pairs || (0 <= question.label && question.label < classes_), "there is no such class");
+    const std::string& norm = question.norm;
+    require(norm.empty() || norm == "l0" || norm == "l1" || norm == "l2_squared", "an unknown norm");
+    require(0 <= question.limit && question.limit <= most_cost, "the budget is out of range");
+    for (const std::vector<std::int64_t>* list : {&question.image, &question.low, &question.high, &question.weight}) {
+      const bool absent = list == &question.weight && list->empty();
+      require(absent || list->size() == static_cast<std::size_t>(networks[0]->pixels()), "another number of pixels");
     }
-    return all_of(wins_ + static_cast<std::uint32_t>(index) * classes_ + one, all);
+    for (const Network* network : networks) {
+      require(network->bias.size() == networks[0]->bias.size() && network->shape == question.shape, "the models do not fit");
+      for (std::size_t i = 0; i < pixels(); ++i) {
+        require(network->pixel_min <= question.low[i] && question.low[i] <= question.image[i] &&
+                    question.image[i] <= question.high[i] && question.high[i] <= network->pixel_max,
+                "the box leaves the pixels or misses the image");
+      }
+    }
+    Linear budget{0, 0, {}, -question.limit};
+    for (std::size_t pixel = 0; pixel < pixels(); ++pixel) {
+      require(question.weight.empty() || (0 <= question.weight[pixel] && question.weight[pixel] < 1024), "a weight is out of range");
+      add_steps(pixel, budget);
+    }
+    if (!question.norm.empty()) formula.constraints.push_back(budget);
+    for (const Network* network : networks) outputs_.push_back(add_network(*network));
+    const auto count = static_cast<std::int64_t>(networks.size());
+    comparisons_ = new_variables(count * classes_ * classes_);
+    wins_ = new_variables(count * classes_);
+    goals_ = new_variables(classes_);
+    add_goal();
   }
-  Literal all_of(std::uint32_t name, const std::vector<Literal>& literals) {
-    Linear linear{name, 2 * name, {}, static_cast<std::int64_t>(literals.size())};
-    for (const Literal literal : literals) linear.terms.push_back({literal, 1});
-    formula.constraints.push_back(linear);
-    return 2 * name;
-  }
-  // The name of "this class makes the image a counterexample", a question about all networks.
-  std::uint32_t goal(std::size_t networks, std::uint32_t one) const {
-    return wins_ + static_cast<std::uint32_t>(networks) * classes_ + one;
-  }
-  std::uint32_t classes() const { return classes_; }
 
   Formula formula{};
 
  private:
+  std::size_t pixels() const { return question_.image.size(); }
+
+  // The first of so many.
+  std::int64_t new_variables(std::int64_t count) {
+    require(count < most_variables - formula.variables, "the question has too many variables");
+    formula.variables += static_cast<std::uint32_t>(count);
+    return formula.variables - count + 1;
+  }
+
+  // What it costs that the pixel is on the other side of the threshold than in the image.
+  std::int64_t price(std::size_t pixel, std::int64_t threshold) const {
+    const std::int64_t value = question_.image[pixel], distance = std::max(threshold - value, value - threshold + 1);
+    return question_.cost(pixel, distance);
+  }
+
   // The thresholds inside the box that the budget can pay for, chained; each costs what it adds to the one before.
-  void add_steps(const std::vector<const Network*>& networks, std::size_t pixel, Linear& budget) {
-    std::vector<std::int64_t> inside;
-    for (const Network* network : networks) {
-      for (std::int64_t level = 0; level < network->levels; ++level) {
-        const std::int64_t threshold = network->thresholds[static_cast<std::size_t>(level * network->pixels()) + pixel];
-        const std::int64_t distance = std::max(threshold - region_.image[pixel], region_.image[pixel] - threshold + 1);
-        const bool affordable = region_.norm.empty() || region_.cost(pixel, distance) <= region_.limit;
-        if (region_.low[pixel] < threshold && threshold <= region_.high[pixel] && affordable) inside.push_back(threshold);
+  void add_steps(std::size_t pixel, Linear& budget) {
+    std::set<std::int64_t> inside;
+    for (const Network* network : networks_) {
+      for (std::size_t i = pixel; i < network->thresholds.size(); i += pixels()) {
+        const std::int64_t threshold = network->thresholds[i];
+        if (question_.low[pixel] >= threshold || threshold > question_.high[pixel]) continue;
+        if (price(pixel, threshold) <= question_.limit) inside.insert(threshold);
       }
     }
-    std::sort(inside.begin(), inside.end());
-    inside.erase(std::unique(inside.begin(), inside.end()), inside.end());
-    begin_.push_back(steps_.size());
-    for (std::size_t i = 0; i < inside.size(); ++i) {
-      const bool up = inside[i] > region_.image[pixel];
-      const Literal literal = 2 * static_cast<Literal>(steps_.size() + 1);
-      std::int64_t cost = 0;
-      if (!region_.norm.empty()) {
-        // The next step on the way back to the image, if there is one, is paid for already.
-        const std::int64_t value = region_.image[pixel];
-        if (up) cost = region_.cost(pixel, inside[i] - value) - (i > 0 && inside[i - 1] > value ? region_.cost(pixel, inside[i - 1] - value) : 0);
-        if (!up) cost = region_.cost(pixel, value - inside[i] + 1) - (i + 1 < inside.size() && inside[i + 1] <= value ? region_.cost(pixel, value - inside[i + 1] + 1) : 0);
-        budget.add(up ? literal ^ 1u : literal, cost);
-        budget.bound += cost;
+    const std::int64_t value = question_.image[pixel];
+    for (auto at = inside.begin(); at != inside.end(); ++at) {
+      const Literal literal = 2 * static_cast<Literal>(new_variables(1));
+      const bool up = *at > value;
+      // The next step on the way back to the image, if there is one, is paid for already.
+      const auto nearer = up ? (at == inside.begin() ? inside.end() : std::prev(at)) : std::next(at);
+      const bool paid = nearer != inside.end() && (*nearer > value) == up;
+      const std::int64_t cost = price(pixel, *at) - (paid ? price(pixel, *nearer) : 0);
+      const Literal taken = up ? literal : literal ^ 1u;
+      // limit >= sum of cost * [taken].
+      budget.add(taken, -cost);
+      if (at != inside.begin()) formula.clauses.push_back({literal ^ 1u, literal - 2});
+      steps_.push_back({*at, up, taken, cost});
+    }
+    end_.push_back(steps_.size());
+  }
+
+  std::vector<Input> add_network(const Network& network) {
+    std::vector<Input> inputs(pixels());
+    for (std::size_t pixel = 0; pixel < pixels(); ++pixel) {
+      Input& input = inputs[pixel];
+      std::map<std::int64_t, std::int64_t> gain;
+      for (std::size_t i = pixel; i < network.thresholds.size(); i += pixels()) {
+        input.base += question_.image[pixel] >= network.thresholds[i] ? 1 : 0;
+        ++gain[network.thresholds[i]];
       }
-      if (i > 0) formula.clauses.push_back({literal ^ 1u, literal - 2});
-      steps_.push_back({inside[i], up, cost});
-    }
-  }
-
-  static void add_input(Linear& linear, const Activations& inputs, std::size_t input, std::int64_t weight) {
-    if (weight == 0) return;
-    linear.bound -= weight * inputs.low[input];
-    for (const Term& term : inputs.terms[input]) linear.add(term.literal, weight * term.weight);
-  }
-
-  void add_network(const Network& network) {
-    const std::size_t pixels = region_.image.size();
-    const auto level = [&](std::size_t pixel, std::int64_t value) {
-      std::int64_t reached = 0;
-      for (std::size_t i = pixel; i < network.thresholds.size(); i += pixels) reached += value >= network.thresholds[i];
-      return reached;
-    };
-    Activations inputs;
-    for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-      const std::size_t end = pixel + 1 < pixels ? begin_[pixel + 1] : steps_.size();
-      inputs.image.push_back(level(pixel, region_.image[pixel]));
-      inputs.terms.emplace_back();
-      std::int64_t lowest = inputs.image.back(), passed = 0;
-      for (std::size_t i = begin_[pixel]; i < end; ++i) {
-        const std::int64_t gain = level(pixel, steps_[i].threshold) - level(pixel, steps_[i].threshold - 1);
-        if (gain > 0) inputs.terms.back().push_back({2 * static_cast<Literal>(i + 1), gain});
-        lowest -= steps_[i].up ? 0 : gain;
-        passed += gain;
+      for (std::size_t i = pixel > 0 ? end_[pixel - 1] : 0; i < end_[pixel]; ++i) {
+        const Step& step = steps_[i];
+        const auto found = gain.find(step.threshold);
+        if (found == gain.end()) continue;
+        // A step down is in the base, and in the sum as long as it is not taken.
+        input.base -= step.up ? 0 : found->second;
+        input.terms.push_back({step.taken ^ (step.up ? 0u : 1u), found->second});
       }
-      inputs.low.push_back(lowest), inputs.high.push_back(lowest + passed);
     }
-    for (std::size_t index = 0; index < network.hidden.size(); ++index) {
-      inputs = add_layer(network.hidden[index], inputs, index == 0);
-    }
-    outputs_.push_back(std::move(inputs));
+    for (const Layer& layer : network.hidden) inputs = add_layer(layer, inputs);
+    return inputs;
   }
 
-  Activations add_layer(const Layer& layer, const Activations& inputs, bool first) {
-    Activations made;
+  std::vector<Input> add_layer(const Layer& layer, const std::vector<Input>& inputs) {
+    std::vector<Input> made;
     for (std::int64_t output = 0; output < layer.size(); ++output) {
-      const std::uint32_t name = ++formula.variables;
-      const std::int64_t threshold = layer.threshold[static_cast<std::size_t>(output)];
-      std::int64_t least = 0, most = 0;
-      layer.visit(output, [&](std::int64_t input, std::int64_t weight) {
-        const auto at = static_cast<std::size_t>(input);
-        least += weight > 0 ? inputs.low[at] : -inputs.high[at];
-        most += weight > 0 ? inputs.high[at] : -inputs.low[at];
-      });
-      bool always = least >= threshold, never = most < threshold;
-      const auto step = first ? budget_steps_.find(name) : budget_steps_.end();
-      if (step != budget_steps_.end() && !always && !never) {
-        require(adds_up(layer, output, inputs, step->second), "budget step: bit " + std::to_string(name) + " may change");
-        always = step->second.value, never = !always;
+      const auto name = static_cast<std::uint32_t>(new_variables(1));
+      Linear linear{name, 2 * name, {}, layer.threshold(output)};
+      add_sum(linear, layer, output, 1, inputs);
+      bool constant = linear.constant(), value = linear.always();
+      if (const auto step = budget_steps_.find(name); step != budget_steps_.end() && !constant) {
+        constant = true, value = step->second.value;
+        require(decided(value ? linear : linear.opposite(), step->second), "budget step: a bit may change");
       }
-      made.low.push_back(always), made.high.push_back(!never);
-      made.terms.emplace_back();
-      if (always || never) {
-        formula.clauses.push_back({2 * name + (never ? 1 : 0)});
-        continue;
+      made.emplace_back();
+      if (constant) {
+        made.back().base = value ? 1 : 0;
+        formula.clauses.push_back({2 * name + (value ? 0 : 1)});
+      } else {
+        made.back().terms.push_back({2 * name, 1});
+        formula.constraints.push_back(std::move(linear));
       }
-      made.terms.back().push_back({2 * name, 1});
-      Linear linear{name, 2 * name, {}, threshold};
-      layer.visit(output, [&](std::int64_t input, std::int64_t weight) {
-        add_input(linear, inputs, static_cast<std::size_t>(input), weight);
-      });
-      formula.constraints.push_back(std::move(linear));
     }
     return made;
   }
 
-  // The neuron's constraint plus numerator / denominator times the budget's: what is left is positive for every choice of
-  // steps, each at its worst on its own.
-  bool adds_up(const Layer& layer, std::int64_t output, const Activations& inputs, const BudgetStep& step) const {
-    if (region_.norm.empty()) return false;
-    const std::int64_t threshold = layer.threshold[static_cast<std::size_t>(output)], side = step.value ? 1 : -1;
-    std::int64_t sum = 0, worst = step.numerator * region_.limit;
-    layer.visit(output, [&](std::int64_t input, std::int64_t weight) {
-      const auto at = static_cast<std::size_t>(input);
-      sum += weight * inputs.image[at];
-      for (const Term& term : inputs.terms[at]) {
-        const Step& taken = steps_[term.literal / 2 - 1];
-        const std::int64_t loss = side * (taken.up ? -1 : 1) * weight * term.weight;
-        worst += std::max<std::int64_t>(0, loss * step.denominator - step.numerator * taken.cost);
-      }
+  static void add_sum(Linear& linear, const Layer& layer, std::int64_t output, std::int64_t sign, const std::vector<Input>& inputs) {
+    layer.visit(output, [&](std::int64_t at, std::int64_t weight) {
+      const Input& input = inputs[static_cast<std::size_t>(at)];
+      linear.bound -= sign * weight * input.base;
+      for (const Term& term : input.terms) linear.add(term.literal, sign * weight * term.weight);
     });
-    const std::int64_t margin = step.value ? sum - threshold : threshold - 1 - sum;
-    // Sums are integers, so more than -1 is enough.
-    return step.denominator * margin - worst > -step.denominator;
   }
 
-  const Region& region_;
-  const std::map<std::uint32_t, BudgetStep>& budget_steps_;
-  std::vector<Step> steps_;
-  std::vector<std::size_t> begin_;
-  std::vector<Activations> outputs_;
-  std::uint32_t classes_ = 0, comparisons_ = 0, wins_ = 0;
-};
+  // Is the sum at least its bound within the budget? If not, then
+  //   denominator * (bound - 1 - sum) + numerator * (limit - cost of what is taken) >= 0,
+  // and the left side is largest where each step is at its worst on its own: taken where the weight that it takes off the
+  // sum is worth its cost. No step is in the sum twice, as no pixel is.
+  bool decided(const Linear& linear, const BudgetStep& step) const {
+    std::int64_t most = step.denominator * (linear.bound - 1) + step.numerator * question_.limit;
+    for (const Term& term : linear.terms) {
+      const std::uint32_t variable = term.literal / 2;
+      require(variable <= steps_.size(), "budget step: not in the first layer");
+      const Step& of = steps_[variable - 1];
+      if (term.literal != of.taken) most -= std::min(step.denominator * term.weight, step.numerator * of.cost);
+    }
+    return !question_.norm.empty() && most < 0;
+  }
 
-Formula build(const std::vector<const Network*>& networks, const Region& region, const Json& condition,
-              const std::map<std::uint32_t, BudgetStep>& budget_steps) {
-  const std::string& kind = condition["kind"].as('s').text;
-  const std::size_t count = networks.size();
-  const bool alone = kind == "keeps" || kind == "avoids";
-  require(alone ? count == 1 : kind == "agree" ? count == 2 : count >= 1, "the condition is about another number of models");
-  for (const Network* network : networks) {
-    require(network->bias.size() == networks[0]->bias.size() && network->channels == networks[0]->channels &&
-                network->height == networks[0]->height && network->width == networks[0]->width,
-            "the models do not fit together");
-    for (std::size_t i = 0; i < region.image.size(); ++i) {
-      require(network->pixel_min <= region.low[i] && region.high[i] <= network->pixel_max, "the box leaves the pixels");
-    }
+  // --- the condition's violation
+  // Network m ranks `one` above `other`.
+  Literal beats(std::size_t m, std::int64_t one, std::int64_t other, bool ties_win) {
+    const Network& network = *networks_[m];
+    const auto name = static_cast<std::uint32_t>(comparisons_ + (static_cast<std::int64_t>(m) * classes_ + one) * classes_ + other);
+    const std::int64_t least = (!ties_win && one > other ? 1 : 0) + network.bias[static_cast<std::size_t>(other)] -
+                               network.bias[static_cast<std::size_t>(one)];
+    // (difference << shift) >= least, rounded up.
+    Linear linear{name, 2 * name, {}, -((-least) >> network.shift)};
+    add_sum(linear, network.output, one, 1, outputs_[m]);
+    add_sum(linear, network.output, other, -1, outputs_[m]);
+    formula.constraints.push_back(std::move(linear));
+    return 2 * name;
   }
-  Builder builder(networks, region, budget_steps);
-  const auto named = [&](const char* name) {
-    return static_cast<std::uint32_t>(condition[name].integer(0, builder.classes() - 1));
-  };
-  std::vector<Literal> any;
-  if (kind == "avoids") {
-    for (std::uint32_t one = 0; one < builder.classes(); ++one) {
-      if (one != named("target")) builder.formula.clauses.push_back({builder.beats(0, *networks[0], named("target"), one, false)});
-    }
-    return builder.formula;
+  Literal all_of(std::int64_t name, const std::vector<Literal>& literals) {
+    const auto variable = static_cast<std::uint32_t>(name);
+    Linear linear{variable, 2 * variable, {}, static_cast<std::int64_t>(literals.size())};
+    for (const Literal literal : literals) linear.add(literal, 1);
+    formula.constraints.push_back(std::move(linear));
+    return 2 * variable;
   }
-  for (std::uint32_t one = 0; one < builder.classes(); ++one) {
-    if (kind == "keeps") {
-      const bool strictly = condition["strictly"].kind == 't';
-      if (one != named("label")) any.push_back(builder.beats(0, *networks[0], one, named("label"), strictly));
-    } else if (kind == "not_unanimously_wrong") {
-      if (one == named("label")) continue;
+  Literal wins(std::size_t m, std::int64_t one) {
+    std::vector<Literal> all;
+    for (std::int64_t other = 0; other < classes_; ++other) {
+      if (other != one) all.push_back(beats(m, one, other, false));
+    }
+    return all_of(wins_ + static_cast<std::int64_t>(m) * classes_ + one, all);
+  }
+  void add_goal() {
+    std::vector<Literal> any;
+    for (std::int64_t one = 0; one < classes_; ++one) {
       std::vector<Literal> all;
-      for (std::size_t i = 0; i < count; ++i) all.push_back(builder.wins(i, *networks[i], one));
-      any.push_back(builder.all_of(builder.goal(count, one), all));
-    } else {
-      require(kind == "agree", "an unknown condition");
-      const Literal first = builder.wins(0, *networks[0], one), second = builder.wins(1, *networks[1], one);
-      any.push_back(builder.all_of(builder.goal(count, one), {first, second ^ 1u}));
+      if (question_.kind == "agree") {
+        all = {wins(0, one), wins(1, one)};
+        all[1] ^= 1u;
+      } else if (one == question_.label) {
+        continue;
+      } else if (question_.kind == "keeps") {
+        any.push_back(beats(0, one, question_.label, question_.strictly));
+        continue;
+      } else if (question_.kind == "avoids") {
+        formula.clauses.push_back({beats(0, question_.label, one, false)});
+        continue;
+      } else {
+        for (std::size_t m = 0; m < networks_.size(); ++m) all.push_back(wins(m, one));
+      }
+      any.push_back(all_of(goals_ + one, all));
     }
+    if (question_.kind != "avoids") formula.clauses.push_back(any);
   }
-  builder.formula.clauses.push_back(any);
-  return builder.formula;
-}
+
+  const std::vector<const Network*>& networks_;
+  const Question& question_;
+  const BudgetSteps& budget_steps_;
+  std::vector<Step> steps_;       // of variables 1, 2, ...
+  std::vector<std::size_t> end_;  // of each pixel's
+  std::vector<std::vector<Input>> outputs_;
+  std::int64_t classes_ = 0, comparisons_ = 0, wins_ = 0, goals_ = 0;
+};
 
 }  // namespace
 
-Formula formula_of(const std::vector<const Network*>& networks, const Json& question,
-                   const std::map<std::uint32_t, BudgetStep>& budget_steps) {
-  require(!networks.empty(), "there is no model");
-  return build(networks, Region(*networks[0], question), question["condition"], budget_steps);
+std::int64_t Question::cost(std::size_t pixel, std::int64_t distance) const {
+  const std::int64_t of_one = weight.empty() ? 1 : weight[pixel];
+  if (norm.empty() || distance == 0 || of_one == 0) return 0;
+  if (norm == "l0") return of_one;
+  if (distance > limit || (norm != "l1" && distance * distance > limit)) return limit + 1;
+  return std::min(limit + 1, of_one * distance * (norm == "l1" ? 1 : distance));
+}
+
+BudgetSteps read_budget_steps(ProofBytes& proof) {
+  BudgetSteps steps;
+  while (!proof.rest.empty() && proof.rest.front() == 'b') {
+    proof.letter();
+    const std::uint64_t literal = proof.number(2 * most_variables);
+    const auto numerator = static_cast<std::int64_t>(proof.number(most_cost));
+    const auto denominator = static_cast<std::int64_t>(proof.number(most_cost));
+    steps[static_cast<std::uint32_t>(literal / 2)] = {literal % 2 == 0, numerator, denominator};
+  }
+  return steps;
+}
+
+Formula formula_of(const std::vector<const Network*>& networks, const Question& question, const BudgetSteps& budget_steps) {
+  return Builder(networks, question, budget_steps).formula;
+}
+
+void check_robust(const std::vector<const Network*>& networks, const Question& question, ProofBytes proof) {
+  const BudgetSteps steps = read_budget_steps(proof);
+  check_proof(formula_of(networks, question, steps), proof);
 }
 
 // Where every pixel is fixed all bits are, and propagation alone evaluates the networks and their goal.
-void check_counterexample(const std::vector<const Network*>& networks, const Json& question, const Json& image) {
-  require(!networks.empty(), "there is no model");
-  Region region(*networks[0], question);
-  const std::vector<std::int64_t> changed = image.integers(region.image.size(), networks[0]->pixel_min, networks[0]->pixel_max);
+void check_falsified(const std::vector<const Network*>& networks, const Question& question, const std::vector<std::int64_t>& image) {
+  Question fixed = question;
+  require(image.size() == question.image.size(), "the image is of another size");
+  fixed.image = fixed.low = fixed.high = image;
+  fixed.norm.clear();
   std::int64_t cost = 0;
-  for (std::size_t i = 0; i < changed.size(); ++i) {
-    require(region.low[i] <= changed[i] && changed[i] <= region.high[i], "the image lies outside the box");
-    if (!region.norm.empty()) cost += region.cost(i, std::max(changed[i] - region.image[i], region.image[i] - changed[i]));
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    require(question.low[i] <= image[i] && image[i] <= question.high[i], "the image lies outside the box");
+    cost += question.cost(i, std::abs(image[i] - question.image[i]));
   }
-  require(region.norm.empty() || cost <= region.limit, "the image costs more than the budget");
-  region.norm.clear();
-  region.image = region.low = region.high = changed;
-  require(!refuted_at_once(build(networks, region, question["condition"], {})), "the image meets the condition");
+  require(cost <= question.limit, "the image costs more than the budget");
+  require(!refuted_at_once(formula_of(networks, fixed, {})), "the image meets the condition");
 }
 
 }  // namespace bnnhw::checker

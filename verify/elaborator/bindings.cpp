@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
+#include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,45 +18,57 @@ namespace {
 
 std::string_view view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
 
-struct Question {
+struct Asked {
   Formula formula;
-  std::vector<std::pair<std::uint32_t, BudgetStep>> budget_steps;
+  checker::BudgetSteps budget_steps;
   std::string_view proof;
 };
 
-// budget_steps_apart: the question as it is, and what the budget steps decide as clauses at its end.
-Question question_of(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof,
-                     bool budget_steps_apart) {
-  std::vector<checker::Network> networks;
-  for (const nb::bytes& model : models) networks.push_back(checker::read_network(view(model)));
-  std::vector<const checker::Network*> pointers;
-  for (const checker::Network& network : networks) pointers.push_back(&network);
-  ProofBytes steps{view(proof)};
-  const std::map<std::uint32_t, BudgetStep> budget = checker::read_budget_steps(steps);
-  const checker::Json json = checker::JsonReader::read(view(question));
-  Formula formula = checker::formula_of(pointers, json, budget);
-  if (!budget_steps_apart) return {std::move(formula), {}, steps.rest};
-  formula = checker::formula_of(pointers, json, {});
-  for (const auto& [name, step] : budget) formula.clauses.push_back({2 * name + (step.value ? 0 : 1)});
-  return {std::move(formula), {budget.begin(), budget.end()}, steps.rest};
+using Networks = std::vector<checker::Network*>;
+
+// Each variable at most once in a sum, as other checkers want it.
+Formula merged(Formula formula) {
+  for (Linear& linear : formula.constraints) {
+    std::map<std::uint32_t, std::int64_t> coefficients;
+    Linear made{linear.name, linear.out, {}, linear.bound};
+    for (const auto& [literal, weight] : linear.terms) {
+      coefficients[literal / 2] += literal % 2 == 0 ? weight : -weight;
+      made.bound -= literal % 2 == 0 ? 0 : weight;
+    }
+    for (const auto& [variable, coefficient] : coefficients) made.add(2 * variable, coefficient);
+    linear = std::move(made);
+  }
+  return formula;
 }
 
-nb::bytes trim(const Question& question, const nb::bytes& proof) {
+// budget_steps_apart: the question as it is, and what the budget steps decide as clauses at its end.
+Asked asked(const Networks& given, const checker::Question& question, const nb::bytes& proof, bool budget_steps_apart) {
+  const std::vector<const checker::Network*> networks(given.begin(), given.end());
+  ProofBytes steps{view(proof)};
+  const checker::BudgetSteps budget = checker::read_budget_steps(steps);
+  Formula formula = checker::formula_of(networks, question, budget);
+  if (!budget_steps_apart) return {merged(std::move(formula)), {}, steps.rest};
+  formula = checker::formula_of(networks, question, {});
+  for (const auto& [name, step] : budget) formula.clauses.push_back({2 * name + (step.value ? 0 : 1)});
+  return {merged(std::move(formula)), budget, steps.rest};
+}
+
+nb::bytes trim(const Asked& about, const nb::bytes& proof) {
   const std::string_view whole = view(proof);
-  std::string made(whole.substr(0, whole.size() - question.proof.size()));
+  std::string made(whole.substr(0, whole.size() - about.proof.size()));
   {
     const nb::gil_scoped_release release;
-    made += trimmed(elaborate(question.formula, {question.proof}, false), question.proof);
+    made += trimmed(elaborate(about.formula, {about.proof}, false), about.proof);
   }
   return nb::bytes(made.data(), made.size());
 }
 
-nb::bytes trim_robust(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof) {
-  return trim(question_of(models, question, proof, false), proof);
+nb::bytes trim_robust(const Networks& networks, const checker::Question& question, const nb::bytes& proof) {
+  return trim(asked(networks, question, proof, false), proof);
 }
 
 nb::bytes trim_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof) {
-  return trim({checker::read_knf(view(formula)), {}, view(proof)}, proof);
+  return trim({merged(checker::read_knf(view(formula))), {}, view(proof)}, proof);
 }
 
 nb::list numbers(const std::uint32_t* begin, const std::uint32_t* end) {
@@ -78,16 +91,16 @@ nb::tuple python(const Formula& formula) {
 }
 
 // The formula, the budget steps, the needed facts and the contradiction's antecedents.
-nb::tuple elaborated(const Question& question, bool with_clauses) {
+nb::tuple elaborated(const Asked& about, bool with_clauses) {
   Elaboration made;
   std::vector<bool> marked;
   {
     const nb::gil_scoped_release release;
-    made = elaborate(question.formula, {question.proof}, with_clauses);
+    made = elaborate(about.formula, {about.proof}, with_clauses);
     marked = needed(made);
   }
   nb::list budget, facts;
-  for (const auto& [name, step] : question.budget_steps) {
+  for (const auto& [name, step] : about.budget_steps) {
     budget.append(nb::make_tuple(2 * name + (step.value ? 0 : 1), step.numerator, step.denominator));
   }
   constexpr const char* kinds[] = {"input", "version", "unit", "lemma", "equality", "implied"};
@@ -101,16 +114,16 @@ nb::tuple elaborated(const Question& question, bool with_clauses) {
                                 numbers(antecedents + fact.antecedents, antecedents + fact.antecedents_end)));
   }
   const std::vector<std::uint32_t>& last = made.contradiction;
-  return nb::make_tuple(python(question.formula), budget, facts, numbers(last.data(), last.data() + last.size()));
+  return nb::make_tuple(python(about.formula), budget, facts, numbers(last.data(), last.data() + last.size()));
 }
 
-nb::tuple elaborate_robust(const std::vector<nb::bytes>& models, const nb::bytes& question, const nb::bytes& proof,
+nb::tuple elaborate_robust(const Networks& networks, const checker::Question& question, const nb::bytes& proof,
                            bool with_clauses) {
-  return elaborated(question_of(models, question, proof, true), with_clauses);
+  return elaborated(asked(networks, question, proof, true), with_clauses);
 }
 
 nb::tuple elaborate_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof, bool with_clauses) {
-  return elaborated({checker::read_knf(view(formula)), {}, view(proof)}, with_clauses);
+  return elaborated({merged(checker::read_knf(view(formula))), {}, view(proof)}, with_clauses);
 }
 
 }  // namespace
@@ -120,9 +133,11 @@ nb::tuple elaborate_unsatisfiable(const nb::bytes& formula, const nb::bytes& pro
 NB_MODULE(_elaborator, module) {
   using namespace bnnhw::elaborator;
   module.doc() = "Proofs with what each step rests on.";
-  module.def("trim_robust", &trim_robust, nb::arg("models"), nb::arg("question"), nb::arg("proof"));
+  // Networks and questions are its types.
+  nb::module_::import_("bnnhw.verify._checker");
+  module.def("trim_robust", &trim_robust, nb::arg("networks"), nb::arg("question"), nb::arg("proof"));
   module.def("trim_unsatisfiable", &trim_unsatisfiable, nb::arg("formula"), nb::arg("proof"));
-  module.def("elaborate_robust", &elaborate_robust, nb::arg("models"), nb::arg("question"), nb::arg("proof"),
+  module.def("elaborate_robust", &elaborate_robust, nb::arg("networks"), nb::arg("question"), nb::arg("proof"),
              nb::arg("with_clauses"));
   module.def("elaborate_unsatisfiable", &elaborate_unsatisfiable, nb::arg("formula"), nb::arg("proof"),
              nb::arg("with_clauses"));

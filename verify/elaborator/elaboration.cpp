@@ -10,7 +10,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "json.hpp"
 
 namespace bnnhw::elaborator {
 

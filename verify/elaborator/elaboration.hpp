@@ -12,7 +12,6 @@
 
 namespace bnnhw::elaborator {
 
-using checker::BudgetStep;
 using checker::Formula;
 using checker::Linear;
 using checker::Literal;

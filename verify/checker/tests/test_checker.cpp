@@ -142,11 +142,10 @@ std::string model_file() {
     at += size;
   };
   tensor("input.threshold", "I32", "1,1,1,1", 4);
+  for (const char* name : {"layer000.less_equal", "layer000.mask", "layer000.sign"}) tensor(name, "U8", "1", 1);
   tensor("layer000.threshold", "I32", "2", 8);
   tensor("layer001.bias", "I32", "2", 8);
-  for (const char* name : {"layer000.less_equal", "layer000.mask", "layer000.sign", "layer001.mask", "layer001.sign"}) {
-    tensor(name, "U8", "1", 1);
-  }
+  for (const char* name : {"layer001.mask", "layer001.sign"}) tensor(name, "U8", "1", 1);
   header.back() = '}';
   header.resize((header.size() + 7) / 8 * 8, ' ');
   std::string file(8, '\0');
