@@ -5,14 +5,34 @@ class Network:
 
     def __init__(self, file: bytes) -> None: ...
 
-def check_robust(networks: Sequence[Network], question: bytes, proof: bytes) -> None:
-    """Return if the proof shows that no image of the question violates its condition; else ValueError, with the step.
+class Question:
+    """A question of docs/certificates.md as numbers; whether it makes sense is checked where it is asked.
 
-    question: the JSON text of docs/certificates.md. proof: its steps, decompressed.
+    Pixels in C, H, W order. norm: "" without a budget; weight: empty where all are 1; label: or the target.
     """
 
-def check_falsified(networks: Sequence[Network], question: bytes, image: bytes) -> None:
-    """Return if the image, a JSON list of pixels, is the question's and violates its condition; else ValueError."""
+    def __init__(
+        self,
+        shape: Sequence[int],
+        image: Sequence[int],
+        low: Sequence[int],
+        high: Sequence[int],
+        norm: str,
+        limit: int,
+        weight: Sequence[int],
+        kind: str,
+        label: int,
+        strictly: bool,
+    ) -> None: ...
+
+def check_robust(networks: Sequence[Network], question: Question, proof: bytes) -> None:
+    """Return if the proof shows that no image of the question violates its condition; else ValueError, with the step.
+
+    proof: its steps, decompressed.
+    """
+
+def check_falsified(networks: Sequence[Network], question: Question, image: Sequence[int]) -> None:
+    """Return if the image's pixels are the question's and violate its condition; else ValueError."""
 
 def check_unsatisfiable(formula: bytes, proof: bytes) -> None:
     """Return if the proof shows that the `.knf` text has no model; ValueError, with the step, if not."""
