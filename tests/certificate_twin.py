@@ -2,21 +2,30 @@
 
 A certificate that both accept rests on neither's mistakes; and where a corrupted one is accepted, this says whether it
 is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. Propagation runs
-over everything until nothing changes.
+over everything until nothing changes. As a program it checks files, and ends with 1 if one is refused:
+
+    python tests/certificate_twin.py CERTIFICATE... [--model MODEL.bnn] [--formula FORMULA.knf]
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import json
+import sys
+import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import gcd
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnnhw.model import Conv, Dense, IntegerModel, MaxPool
-from bnnhw.verify.formula import parse
+from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, decode, reference
+from bnnhw.verify.formula import parse, read_bytes
 
 Terms = Mapping[int, int]
 """Weight by variable."""
@@ -467,3 +476,84 @@ def accepts(check: Callable[..., None], *arguments: Any) -> bool:
     except (RefusedError, KeyError, TypeError, ValueError, IndexError):
         return False
     return True
+
+
+def check_falsified(models: Sequence[IntegerModel], question: Mapping[str, Any], pixels: Sequence[int]) -> None:
+    """RefusedError unless the pixels are an image of the question whose scores violate its condition."""
+    cost = 0
+    for pixel, (value, clean) in enumerate(zip(pixels, question["image"], strict=True)):
+        if not question["low"][pixel] <= value <= question["high"][pixel]:
+            raise RefusedError("the image lies outside the box")
+        if question["budget"] is not None:
+            cost += _cost(question["budget"], pixel, abs(value - clean))
+    if question["budget"] is not None and cost > question["budget"]["limit"]:
+        raise RefusedError("the image costs more than the budget")
+    image = np.array(pixels).reshape(1, *question["shape"])
+    scores = [reference.scores(model, image)[0] for model in models]
+    classes = {int(one.argmax()) for one in scores}
+    condition = question["condition"]
+    match condition["kind"]:
+        case "keeps":
+            label = condition["label"]
+            tie = condition["strictly"] and (np.delete(scores[0], label) == scores[0][label]).any()
+            violated = classes != {label} or tie
+        case "avoids":
+            violated = classes == {condition["target"]}
+        case "not_unanimously_wrong":
+            violated = len(classes) == 1 and condition["label"] not in classes
+        case "agree":
+            violated = len(classes) > 1
+        case kind:
+            raise RefusedError(f"there is no condition {kind!r}")
+    if not violated:
+        raise RefusedError("the image meets the condition")
+
+
+def check_file(data: bytes, models: Mapping[str, IntegerModel], formulas: Mapping[str, bytes]) -> str:
+    """The verdict of a certificate that holds; RefusedError or KeyError, of what is missing, where one does not."""
+    first, manifest_line, packed = data.split(b"\n", 2)
+    manifest = json.loads(manifest_line)
+    if first != b"bnnhw-certificate 1":
+        raise RefusedError("it is no certificate")
+    steps = b""
+    if manifest["proof"] is not None:
+        if hashlib.sha256(packed).hexdigest() != manifest["proof"]["sha256"]:
+            raise RefusedError("the proof is not the one that its digest names")
+        steps = zlib.decompress(packed)
+    verdict = str(manifest["verdict"])
+    if verdict == "unsatisfiable":
+        check_proof(formula_of_knf(formulas[manifest["formula"]]), Bytes(steps))
+        return verdict
+    named = [models[digest] for digest in manifest["models"]]
+    if verdict == "robust":
+        check_robust(named, manifest["question"], steps)
+    elif verdict == "falsified":
+        check_falsified(named, manifest["question"], manifest["counterexample"])
+    else:
+        raise RefusedError(f"there is no verdict {verdict!r}")
+    return verdict
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("certificates", nargs="+", type=Path)
+    parser.add_argument("--model", action="append", type=Path, default=[])
+    parser.add_argument("--formula", action="append", type=Path, default=[])
+    arguments = parser.parse_args()
+    files = [path.read_bytes() for path in arguments.model]
+    models = {hashlib.sha256(file).hexdigest(): decode(file) for file in files}
+    formulas = {hashlib.sha256(text).hexdigest(): text for text in map(read_bytes, arguments.formula)}
+    held: dict[str, int] = defaultdict(int)
+    begun = time.process_time()
+    for path in arguments.certificates:
+        try:
+            held[check_file(path.read_bytes(), models, formulas)] += 1
+        except (RefusedError, KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
+            held["refused"] += 1
+            print(f"{path}: {type(error).__name__} {error}", file=sys.stderr)
+    print(f"{dict(held)} in {time.process_time() - begun:.1f} s of one core")
+    return int("refused" in held)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,7 @@ import certificates_against_brute_force as truth
 import numpy as np
 import pytest
 from brute_force import box_members
+from certified import question_certificates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_formulas import random_formula
@@ -136,8 +137,19 @@ def test_a_counterexample_is_accepted_exactly_where_reference_inference_agrees()
             assert is_one
         except ValueError:
             assert not is_one
+        assert twin.accepts(twin.check_falsified, [net], certificate.stated(question), pixels) == is_one
         accepted[is_one] += 1
     assert min(accepted[True], accepted[False]) > 20
+
+
+def test_the_twin_reads_files_and_refuses_one_about_something_else(tmp_path):
+    models, one, _ = next(question_certificates(range(9), tmp_path / "one.cert"))
+    by_digest = dict(zip(one.manifest["models"], models, strict=True))
+    assert twin.check_file(one.file, by_digest, {}) == "robust"
+    with pytest.raises(KeyError):
+        twin.check_file(one.file, dict.fromkeys(["another"], models[0]), {})
+    with pytest.raises(twin.RefusedError, match="digest"):
+        twin.check_file(one.file[:-1] + bytes([one.file[-1] ^ 1]), by_digest, {})
 
 
 def test_propagation_alone_never_refutes_what_brute_force_finds():
