@@ -37,6 +37,7 @@ proc
 flatten
 check -assert
 opt_expr -keepdc
+wreduce
 memory_collect
 opt_clean
 techmap

@@ -228,7 +228,7 @@ def test_pigeonhole_clauses_are_unsatisfiable(holes: int) -> None:
 @pytest.mark.parametrize("parity", [0, 1])
 def test_two_parity_chains_over_the_same_variables(parity: int) -> None:
     rng = random.Random(parity)
-    count = 24
+    count = 20
     variables = count
     clauses: list[list[int]] = []
     ends = []
