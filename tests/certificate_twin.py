@@ -423,8 +423,63 @@ class Twin:
                     self.add(other, second)
                 else:
                     raise RefusedError("the sums differ")
+            case "n":
+                self.every_way(self.named(data)[1])
             case letter:
                 raise RefusedError(f"step {letter!r}")
+
+    def every_way(self, limit: Linear) -> None:
+        holds = limit.out == 0 or self.fixed.get(abs(limit.out)) == (limit.out > 0)
+        if limit.always or limit.never or not holds:
+            raise RefusedError("a constraint that need not hold")
+        variables = sorted(limit.terms)
+        sums = [
+            linear
+            for linear in map(self.normal, self.constraints.values())
+            if not linear.always and not linear.never and set(linear.terms) <= set(variables)
+        ]
+        patterns = _patterns(limit, variables, sums, [one for one in self.clauses if one is not None and len(one) == 2])
+        outs = [linear.out for linear in sums]
+        # Where plain evaluation finds the conflict, propagation does.
+        for part in np.array_split(patterns, 1 + len(patterns) // 4096):
+            for bits in part[~self.evaluation_conflicts(outs, part)]:
+                values = dict(self.fixed)
+                clash = False
+                for out, bit in zip(outs, bits, strict=True):
+                    value = bool(bit) == (out >= 0)
+                    clash = clash or values.setdefault(abs(out), value) != value
+                if not clash and self.propagate(values):
+                    raise RefusedError("a way to meet the constraint that is not refuted")
+        self.refuted = True
+
+    def evaluation_conflicts(self, outs: Sequence[int], patterns: Any) -> Any:
+        """bool[patterns]: a clause or a constraint is violated when the constraints are evaluated once, in order."""
+        # 1 true, -1 false, 0 open.
+        values = np.zeros((len(patterns), self.variables + 1), np.int8)
+        for variable, value in self.fixed.items():
+            values[:, variable] = 1 if value else -1
+        conflict = np.zeros(len(patterns), bool)
+        for out, bits in zip(outs, patterns.T, strict=True):
+            given = np.where(bits == (out >= 0), 1, -1).astype(np.int8)
+            conflict |= values[:, abs(out)] == -given
+            values[:, abs(out)] = given
+        for linear in self.constraints.values():
+            terms = np.array(list(linear.terms), np.int64)
+            weights = np.array(list(linear.terms.values()), np.int64)
+            given = values[:, terms]
+            known = (given > 0) @ weights
+            loose = given == 0
+            always = known + loose @ np.minimum(weights, 0) >= linear.bound
+            never = known + loose @ np.maximum(weights, 0) < linear.bound
+            out = values[:, abs(linear.out)] * (1 if linear.out >= 0 else -1)
+            conflict |= (always & (out < 0)) | (never & (out > 0))
+            new = np.where(out != 0, out, always.astype(np.int8) - never)
+            values[:, abs(linear.out)] = new * (1 if linear.out >= 0 else -1)
+        for clause in self.clauses:
+            if clause is not None:
+                signs = np.array([1 if one > 0 else -1 for one in clause], np.int8)
+                conflict |= (values[:, [abs(one) for one in clause]] * signs < 0).all(axis=1)
+        return conflict
 
     def same(self, first: int, second: int, sign: int) -> None:
         if 0 in (first, second):
@@ -432,6 +487,63 @@ class Twin:
             self.unit(sign * other if other else 0, other == 0 and sign < 0)
         else:
             self.merge(first, sign * second)
+
+
+def _patterns(limit: Linear, variables: Sequence[int], sums: Sequence[Linear], pairs: Sequence[Sequence[int]]) -> Any:
+    """bool[patterns, sums]: what the sums come to, each possible outcome once.
+
+    A variable is taken when it is not as the limit wants it; what is taken costs its weight, and the clauses hold.
+    """
+    wanted = np.array([limit.terms[v] > 0 for v in variables])
+    costs = np.array([abs(limit.terms[v]) for v in variables])
+    weights = np.array([[linear.terms.get(v, 0) for v in variables] for linear in sums], np.int64)
+    weights = weights.reshape(len(sums), len(variables))
+    margins = weights @ wanted - np.array([linear.bound for linear in sums], np.int64)
+    effects = np.where(wanted, -weights, weights).T
+    place = {v: i for i, v in enumerate(variables)}
+    inside = [(a, b) for a, b in pairs if abs(a) != abs(b) and abs(a) in place and abs(b) in place]
+    ends = np.array([[place[abs(one)] for one in pair] for pair in inside], np.int64).reshape(-1, 2)
+    untouched = np.array([[wanted[place[abs(one)]] == (one > 0) for one in pair] for pair in inside], bool).reshape(
+        -1, 2
+    )
+    taken = np.zeros(len(variables), bool)
+    found: set[bytes] = set()
+
+    def allowed() -> Any:
+        """Which single variable more leaves no clause violated."""
+        true = untouched ^ taken[ends]
+        one_more = np.ones(len(variables), bool)
+        for pair in ends[~true.any(axis=1)]:
+            one_more &= np.isin(np.arange(len(variables)), pair)
+        for side in (0, 1):
+            one_more[ends[true[:, side] & ~true[:, 1 - side], side]] = False
+        return one_more
+
+    def packed(bits: Any) -> Any:
+        """uint64[patterns, words]"""
+        rows = np.packbits(bits, axis=1)
+        return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 8))).view(np.uint64)
+
+    def visit(start: int, left: int, at: Any) -> None:
+        nexts = np.nonzero(costs[start:] <= left)[0] + start
+        if not len(nexts):
+            return
+        words = packed(at + effects[nexts[allowed()[nexts]]] >= 0)
+        one_each = np.unique(words[:, 0])[:, None] if words.shape[1] == 1 else np.unique(words, axis=0)
+        found.update(row.tobytes() for row in one_each)
+        for i in nexts:
+            if left - costs[i] >= costs.min():
+                taken[i] = True
+                visit(int(i) + 1, left - int(costs[i]), at + effects[i])
+                taken[i] = False
+
+    if untouched.any(axis=1).all():
+        found.add(packed(margins[None] >= 0).tobytes())
+    visit(0, sum(max(w, 0) for w in limit.terms.values()) - limit.bound, margins)
+    if not found:
+        return np.zeros((0, len(sums)), bool)
+    rows = np.frombuffer(b"".join(sorted(found)), np.uint8).reshape(len(found), -1)
+    return np.unpackbits(rows, axis=1)[:, : len(sums)].astype(bool)
 
 
 def _at_most(value: int, most: int) -> int:
@@ -445,7 +557,7 @@ def steps(proof: bytes) -> Iterator[tuple[int, int, str]]:
     data = Bytes(proof)
     while data.at < len(proof):
         start, letter = data.at, data.letter()
-        numbers = {"b": 3, "d": 1, "w": 1, "e": 1, "s": 2, "q": 0}.get(letter)
+        numbers = {"b": 3, "d": 1, "w": 1, "e": 1, "s": 2, "n": 1, "q": 0}.get(letter)
         for _ in range(data.number() if numbers is None else numbers):
             data.number()
         yield start, data.at, letter

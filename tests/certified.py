@@ -32,12 +32,14 @@ def formula_certificates(seeds: Any, path: Path) -> Iterator[tuple[bytes, Certif
         yield text, certificate.read(path), certificate.know(formulas=[text])
 
 
-def question_certificates(seeds: Any, path: Path, per_seed: int = 1) -> Iterator[tuple[list[Any], Certificate, Known]]:
+def question_certificates(
+    seeds: Any, path: Path, per_seed: int = 1, plan: Plan = Plan(0, 300, 0)
+) -> Iterator[tuple[list[Any], Certificate, Known]]:
     """(models, certificate, what it is about) of the questions whose answer is robust."""
     for seed in seeds:
         for table, question, _ in random_questions(np.random.default_rng(seed), per_seed):
             with ProofLog() as log:
-                verdict = check(table.networks, question, plan=Plan(0, 300, 0), proof=log)
+                verdict = check(table.networks, question, plan=plan, proof=log)
                 if verdict.status != "robust":
                     continue
                 certificate.write(path, table.networks, question, verdict, 0, log)

@@ -106,10 +106,7 @@ def certify(
     seed: int = 0,
     plan: Plan = Plan(),
 ) -> Verdict:
-    """Decide a question and write the certificate to ``path``; no file where the verdict is unknown.
-
-    Enumeration is left out, as nothing it does could be checked faster than it is done again.
-    """
+    """Decide a question and write the certificate to ``path``; no file where the verdict is unknown."""
     with ProofLog() as log:
         verdict = check(networks, question, limits, seed, plan, log)
         if verdict.status != "unknown":

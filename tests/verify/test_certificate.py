@@ -33,9 +33,12 @@ class Pieces:
         self.proof += piece
 
 
-def prove(networks, question):
+SOLVER, ENUMERATION = Plan(0, 300, 0), Plan(1e8, 0, 0)
+
+
+def prove(networks, question, plan=SOLVER):
     log = Pieces()
-    verdict = check(networks, question, plan=Plan(0, 300, 0), proof=log)
+    verdict = check(networks, question, plan=plan, proof=log)
     return verdict, log.proof
 
 
@@ -52,20 +55,21 @@ def readers(networks):
     return [_checker.Network(models_.encode(network.model)) for network in networks]
 
 
-def robust_cases(seeds, per_seed=6):
+def robust_cases(seeds, per_seed=6, plan=SOLVER):
     """(models, as the compiled checker reads them, stated question, proof) of robust answers with steps to corrupt."""
     for seed in seeds:
         for table, question, _ in random_questions(np.random.default_rng(seed), per_seed):
-            verdict, proof = prove(table.networks, question)
+            verdict, proof = prove(table.networks, question, plan)
             if verdict.status == "robust" and len(proof) > 4:
                 models = [network.model for network in table.networks]
                 yield models, readers(table.networks), certificate.stated(question), proof
 
 
+@pytest.mark.parametrize("plan", [SOLVER, ENUMERATION], ids=["solver", "enumeration"])
 @pytest.mark.parametrize("seed", range(12))
-def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed):
+def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed, plan):
     for table, question, _ in random_questions(np.random.default_rng(seed), 8):
-        verdict, proof = prove(table.networks, question)
+        verdict, proof = prove(table.networks, question, plan)
         stated = certificate.stated(question)
         digests = [network.digest for network in table.networks]
         assert certificate.asked(stated).digest(digests) == question.digest(digests)
@@ -77,7 +81,7 @@ def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed):
             asked = certificate.for_checker(stated)
             pixels = verdict.counterexample.image.ravel().tolist()
             _checker.check_falsified(networks, asked, pixels)
-            for proof in (b"", b"q", b"a\0q"):
+            for proof in (b"", b"q", b"a\0q", b"n\0q"):
                 assert refused(networks, stated, proof) is not None
 
 
@@ -114,6 +118,42 @@ def test_nothing_is_accepted_that_brute_force_contradicts():
     seen = truth.campaign(200)
     assert 0.2 < seen["robust"] / seen["questions"] < 0.8
     assert seen["robust"] <= seen["proofs accepted"] < seen["proofs tried"]
+
+
+def test_every_way_to_meet_a_constraint_is_the_same_to_both_checkers_and_to_the_solver():
+    """Formulas of a limit on inputs, clauses of two of them, and sums over them: `n` refutes some, and no model's."""
+    seen = Counter()
+    for seed in range(400):
+        rng = random.Random(seed)
+        inputs, sums = rng.randint(3, 7), rng.randint(1, 4)
+        variables = inputs + sums
+        lines = [f"{rng.choice([-1, 1]) * a} {rng.choice([-1, 1]) * b} 0" for a, b in pairs(rng, inputs)]
+        lines.append(f"r 0 >= {inputs - rng.randint(1, 2)} {signed(rng, range(1, inputs + 1))} 0")
+        for neuron in range(inputs + 1, variables + 1):
+            chosen = rng.sample(range(1, inputs + 1), rng.randint(2, inputs))
+            lines.append(f"r {neuron} >= {rng.randint(1, len(chosen))} {signed(rng, chosen)} 0")
+        lines.append(f"{signed(rng, rng.sample(range(inputs + 1, variables + 1), rng.randint(1, sums)))} 0")
+        lines.append(f"{signed(rng, rng.sample(range(inputs + 1, variables + 1), rng.randint(1, sums)))} 0")
+        text = "\n".join([f"p rknf {variables} {len(lines)}", *lines, ""]).encode()
+        solver = Solver(0)
+        solver.read_knf(text)
+        status = solver.solve().status
+        for proof in (b"n\0q", b"q", bytes([ord("n"), rng.randint(1, sums), ord("q")])):
+            accepted = twin.accepts(_checker.check_unsatisfiable, text, proof)
+            formula = twin.formula_of_knf(text)
+            assert accepted == twin.accepts(twin.check_proof, formula, twin.Bytes(proof)), (seed, proof)
+            assert not accepted or status == "unsat"
+            seen[proof[:2], status, accepted] += 1
+    assert seen[b"n\0", "unsat", True] > seen[b"q", "unsat", True] + 20
+    assert seen[b"n\0", "sat", False] > 100
+
+
+def pairs(rng, inputs):
+    return [rng.sample(range(1, inputs + 1), 2) for _ in range(rng.randint(0, 2))]
+
+
+def signed(rng, variables):
+    return " ".join(str(rng.choice([-1, 1]) * one) for one in variables)
 
 
 def test_brute_force_contradicts_a_checker_that_accepts_everything(monkeypatch):
@@ -218,11 +258,12 @@ def test_ten_thousand_corruptions_and_none_accepted_that_proves_nothing():
     """Where the compiled checker accepts one, the twin says that it is a proof, and brute force that it is true."""
     rng = np.random.default_rng(20261128)
     tried, accepted = Counter(), Counter()
-    # The twin is slow: short proofs, and none of them twice.
+    # The twin is slow: short proofs, and none of them twice. The solver's, and every image of a budget.
     proofs = set()
     cases = sorted(robust_cases(range(100, 140)), key=lambda case: len(case[-1]) * len(case[2]["image"]))[:25]
+    cases += [case for case in robust_cases(range(100, 140), plan=ENUMERATION) if case[-1].endswith(b"n\0q")][:8]
     letters = Counter(letter for *_, proof in cases for _, _, letter in twin.steps(proof))
-    assert {"a", "b", "w", "e", "s", "q"} <= set(letters)
+    assert {"a", "b", "w", "e", "s", "n", "q"} <= set(letters)
     while tried.total() < 10_000:
         models, networks, question, proof = cases[tried.total() % len(cases)]
         kind, question, proof = corrupted(rng, question, proof)
@@ -233,7 +274,7 @@ def test_ten_thousand_corruptions_and_none_accepted_that_proves_nothing():
             if known not in proofs:
                 twin.check_robust(models, question, proof)
                 proofs.add(known)
-    print(f"{tried.total()} corruptions {dict(tried)}, accepted as proofs all the same: {dict(accepted)}, {len(proofs)} different")
+    print(f"{tried.total()} corruptions {dict(tried)}; proofs all the same {dict(accepted)}, {len(proofs)} different")
     assert all(accepted[kind] < tried[kind] for kind in tried)
 
 

@@ -6,7 +6,7 @@ from certified import formula_certificates, question_certificates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bnnhw.verify import UnsoundnessError, _elaborator, certificate, trimming
+from bnnhw.verify import Plan, UnsoundnessError, _elaborator, certificate, trimming, veripb, xlrup
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -24,6 +24,19 @@ def test_a_trimmed_proof_about_networks_is_accepted_by_both_checkers_and_trims_n
     assert len(certificate.expanded(trimmed)) <= len(certificate.expanded(one))
     assert len(trimming.trimmed(trimmed, known).file) <= len(trimmed.file)
     assert {**trimmed.manifest, "proof": None} == {**one.manifest, "proof": None}
+
+
+def test_a_proof_that_tries_every_image_is_left_as_it_is_and_has_no_translation(tmp_path):
+    seen = 0
+    for _, one, known in question_certificates(range(40), tmp_path / "one.cert", 4, Plan(1e8, 0, 0)):
+        if one.manifest["solver"]["stage"] != "enumeration":
+            continue
+        seen += 1
+        assert certificate.expanded(trimming.trimmed(one, known)) == certificate.expanded(one)
+        for files in (veripb.files, xlrup.files):
+            with pytest.raises(ValueError, match="every image within the budget"):
+                [list(lines) for lines in files(one, known).values()]
+    assert seen > 2
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

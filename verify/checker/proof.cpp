@@ -13,6 +13,7 @@
 #include <string>
 
 #include "formula.hpp"
+#include "ways.hpp"
 
 namespace bnnhw::checker {
 
@@ -66,6 +67,8 @@ class Checker {
         write(first);
         write(second);
       }
+    } else if (letter == 'n') {
+      every_way(normal(named(proof)));
     } else {
       require(letter != '\0', "the proof breaks off before the contradiction");
       require(letter != 'q', "the proof ends without a contradiction");
@@ -287,6 +290,43 @@ class Checker {
     std::vector<Use>& uses = variables_[variable].uses;
     const auto is = [constraint](const Use& use) { return use.constraint == constraint; };
     uses.erase(std::remove_if(uses.begin(), uses.end(), is), uses.end());
+  }
+  // The constraint holds. Each way to meet it gives the sums over its variables their bits; if none of these patterns can
+  // be, there is no solution.
+  void every_way(const Linear& limit) {
+    require(!limit.constant() && value_[limit.out] > 0, "a constraint that need not hold");
+    std::vector<bool> among(variables_.size());
+    for (const Term& term : limit.terms) among[term.literal / 2] = true;
+    std::vector<Linear> sums;
+    for (const Linear& stored : constraints_) {
+      if (stored.terms.empty()) continue;
+      Linear linear = normal(stored);
+      const auto inside = [&among](const Term& term) { return among[term.literal / 2]; };
+      const bool whole = std::all_of(linear.terms.begin(), linear.terms.end(), inside);
+      if (whole && !linear.constant()) sums.push_back(std::move(linear));
+    }
+    std::vector<std::pair<Literal, Literal>> pairs;
+    for (const std::vector<Literal>& clause : clauses_) {
+      if (clause.size() == 2) pairs.emplace_back(clause[0], clause[1]);
+    }
+    const std::vector<Pattern> patterns = patterns_of_ways(limit, sums, pairs);
+    refute(sums, patterns.data(), patterns.data() + patterns.size(), 0);
+    refuted_ = true;
+  }
+  // Patterns with the same first bits together, as far as it takes.
+  void refute(const std::vector<Linear>& sums, const Pattern* begin, const Pattern* end, std::size_t bit) {
+    require(bit < sums.size(), "a way to meet the constraint that propagation does not refute");
+    const Pattern* const middle = std::partition_point(begin, end, [bit](const Pattern& one) { return !bit_of(one, bit); });
+    for (const bool set : {false, true}) {
+      const Pattern* const first = set ? middle : begin;
+      const Pattern* const last = set ? end : middle;
+      const Literal literal = sums[bit].out ^ (set ? 0u : 1u);
+      if (first == last || value_[literal] < 0) continue;
+      const std::size_t kept = trail_.size();
+      if (value_[literal] == 0) assign(literal);
+      if (propagate()) refute(sums, first, last, bit + 1);
+      undo(kept);
+    }
   }
   void merge(Literal first, Literal second) {
     first = find(first), second = find(second);

@@ -97,6 +97,7 @@ nb::tuple elaborated(const Asked& about, bool with_clauses) {
   {
     const nb::gil_scoped_release release;
     made = elaborate(about.formula, {about.proof}, with_clauses);
+    checker::require(!made.every_way, "the proof tries every image within the budget, which other formats cannot say");
     marked = needed(made);
   }
   nb::list budget, facts;

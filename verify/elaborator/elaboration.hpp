@@ -52,8 +52,9 @@ struct Elaboration {
   std::vector<Literal> literals;
   // In the order in which they propagate; the last one meets the conflict.
   std::vector<std::uint32_t> antecedents;
-  // The contradiction rests on these.
+  // The contradiction rests on these, unless the proof ends with every way to meet a constraint: that is not followed.
   std::vector<std::uint32_t> contradiction;
+  bool every_way = false;
 };
 
 // Follows the proof up to the contradiction. with_clauses: a constraint takes part through implied clauses of its own.
@@ -63,7 +64,7 @@ Elaboration elaborate(const Formula& formula, ProofBytes proof, bool with_clause
 // By fact: does the contradiction rest on it?
 std::vector<bool> needed(const Elaboration& elaboration);
 
-// The steps that the contradiction rests on, and deletions of lemmas after their last use.
+// The steps that the contradiction rests on, and deletions of lemmas after their last use; all steps if it is not followed.
 std::string trimmed(const Elaboration& elaboration, std::string_view proof);
 
 }  // namespace bnnhw::elaborator

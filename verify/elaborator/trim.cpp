@@ -32,6 +32,7 @@ std::vector<bool> needed(const Elaboration& elaboration) {
 }
 
 std::string trimmed(const Elaboration& elaboration, std::string_view proof) {
+  if (elaboration.every_way) return std::string(proof);
   const std::vector<bool> marked = needed(elaboration);
   const std::size_t steps = elaboration.steps.size();
   std::vector<bool> kept(steps);

@@ -26,6 +26,8 @@ namespace bnnhw::engine {
 // counterexample. A constraint is called like the variable it defines, the budget 0 (docs/certificates.md).
 class CanonicalNames {
  public:
+  static constexpr std::uint32_t budget = 0;  // the constraint's
+
   CanonicalNames(const std::vector<Evaluation>& clean, const Steps& steps);
 
   std::uint32_t bit(std::size_t network, std::uint32_t stage, std::uint32_t neuron) const {

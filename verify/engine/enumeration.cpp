@@ -12,6 +12,9 @@ constexpr std::uint32_t most_live = 128;
 constexpr std::uint32_t most_items = 1u << 14;
 constexpr std::size_t most_mask_words = 1u << 23;
 constexpr std::uint64_t subsets_per_poll = 1u << 12;
+// The checker gives up at twice as many sets, and at 32 steps in one of them.
+constexpr double most_checkable = 1u << 28;
+constexpr std::int64_t most_checkable_steps = 31;
 
 // One pixel moved to one level: its first steps in one direction, taken together.
 struct Item {
@@ -329,6 +332,26 @@ class Walk {
 };
 
 }  // namespace
+
+bool checkable(const Region& region, const Steps& steps) {
+  if (!region.budget) return false;
+  const std::int64_t limit = region.budget->limit;
+  if (limit > most_checkable_steps * most_checkable_steps) return false;
+  // By cost: how many sets of steps there are.
+  std::vector<double> count(static_cast<std::size_t>(limit) + 1, 0.0);
+  count[0] = 1;
+  std::int64_t least = limit + 1;
+  for (const Step& step : steps.steps) {
+    if (step.cost <= 0) return false;
+    least = std::min(least, step.cost);
+    for (std::int64_t total = limit; total >= step.cost; --total) {
+      count[static_cast<std::size_t>(total)] += count[static_cast<std::size_t>(total - step.cost)];
+    }
+  }
+  double sum = 0;
+  for (const double one : count) sum += one;
+  return sum <= most_checkable && limit / least <= most_checkable_steps;
+}
 
 Enumeration enumerate(std::vector<Evaluation>& evaluations, const std::vector<Bounds>& bounds, const Region& region,
                       const Steps& steps, const Goal& goal, double most_subsets, Stop& stop) {

@@ -33,4 +33,8 @@ struct Enumeration {
 Enumeration enumerate(std::vector<Evaluation>& evaluations, const std::vector<Bounds>& bounds, const Region& region,
                       const Steps& steps, const Goal& goal, double most_subsets, Stop& stop);
 
+// Can a checker of proofs try every set of steps within the budget? It takes one after the other, and knows of a step
+// only what it costs: none may be free.
+bool checkable(const Region& region, const Steps& steps);
+
 }  // namespace bnnhw::engine

@@ -87,7 +87,10 @@ void Query::require_bounds() const {
 
 Enumeration Query::enumerate(double most_subsets, Stop& stop) {
   require_bounds();
-  return engine::enumerate(clean_, bounds_, region_, steps_, goal_, most_subsets, stop);
+  if (proof_ != nullptr && !checkable(region_, steps_)) return Enumeration{};
+  Enumeration made = engine::enumerate(clean_, bounds_, region_, steps_, goal_, most_subsets, stop);
+  if (proof_ != nullptr && made.outcome == Search::complete) proof_->every_way(CanonicalNames::budget);
+  return made;
 }
 
 Attack Query::attack(std::uint64_t seed, std::uint64_t most_evaluations, Stop& stop) {

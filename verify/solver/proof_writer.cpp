@@ -65,6 +65,11 @@ void ProofWriter::decided_by_budget(std::uint32_t name, bool value, std::int64_t
   number(static_cast<std::uint64_t>(denominator));
 }
 
+void ProofWriter::every_way(std::uint32_t name) {
+  step('n');
+  number(name);
+}
+
 void ProofWriter::finish() {
   step('q');
   flush();

@@ -31,6 +31,8 @@ class ProofWriter final : public ProofSink {
   void set_names(ProofNames names) { names_ = std::move(names); }
   // The variable has the value because its constraint and numerator / denominator times the budget's add up to it.
   void decided_by_budget(std::uint32_t name, bool value, std::int64_t numerator, std::int64_t denominator);
+  // No way to meet the constraint of this name leads to a solution.
+  void every_way(std::uint32_t name);
   // The contradiction has been reported: nothing follows.
   void finish();
 

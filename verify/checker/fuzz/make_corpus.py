@@ -25,6 +25,7 @@ from random_questions import random_questions  # noqa: E402
 from bnnhw.model import encode  # noqa: E402
 from bnnhw.verify import Plan, Solver, certificate, check, formula  # noqa: E402
 
+SEARCH, ENUMERATION = Plan(0, 300, 0), Plan(1e8, 0, 0)
 FORMULA_SEEDS = [102, 134, 192, 293, 664, 738, 925, 1313, 1811, 2150, 2193, 2576, 2759]
 """Small refutations with conflicts, and between them every kind of step that proofs about formulas have."""
 
@@ -68,17 +69,21 @@ def numbers(stated: dict[str, Any]) -> bytes:
     return np.array([*head, *stated["image"], *stated["low"], *stated["high"], *weight], "<i2").tobytes()
 
 
-def of_questions(seed: int) -> list[tuple[str, bytes, list[bytes]]]:
+def of_questions(seed: int, plan: Plan) -> list[tuple[str, bytes, list[bytes]]]:
     found = []
     for table, question, _ in random_questions(np.random.default_rng(seed), 4):
         log = Pieces()
-        verdict = check(table.networks, question, plan=Plan(0, 300, 0), proof=log)
+        verdict = check(table.networks, question, plan=plan, proof=log)
         models = [encode(network.model) for network in table.networks]
         if verdict.status != "robust" or len(log.proof) < 4 or len(log.proof) + sum(map(len, models)) > 6000:
             continue
         stated = certificate.stated(question)
         budget = stated["budget"]
         kind = f"{stated['condition']['kind']}-{budget['norm'] if budget else 'box'}"
+        if verdict.stage == "enumeration":
+            kind += "-enumeration"
+        elif plan is ENUMERATION:
+            continue
         found.append((kind, joined(numbers(stated), log.proof, *models), models))
     return found
 
@@ -92,9 +97,11 @@ def main() -> None:
         write("formula", str(seed), of_formula(seed))
     kinds: dict[str, bytes] = {}
     for seed in range(200):
-        for kind, data, models in of_questions(seed):
+        for kind, data, models in of_questions(seed, SEARCH):
             if kind not in kinds:
                 write("model", kind, models[0])
+            kinds.setdefault(kind, data)
+        for kind, data, _ in of_questions(seed, ENUMERATION):
             kinds.setdefault(kind, data)
     for kind, data in kinds.items():
         write("question", kind, data)
