@@ -89,8 +89,8 @@ class Inquiry:
     """One question on its way through the stages, and what they cost. Deterministic by ``seed`` but for the clock.
 
     deadline: on the clock of ``time.monotonic``, which processes share; by default ``limits.seconds`` from now.
-    proof: takes the proof of a robust answer; cubes, which make none, are then left out, and enumeration comes behind
-    the solver's brief search, and only where a checker can repeat it.
+    proof: takes the proof of a robust answer; cubes, which make none, are then left out, and so is an enumeration that
+    is too long for a checker to repeat.
     """
 
     def __init__(
@@ -127,10 +127,16 @@ class Inquiry:
         if excluded:
             return self.verdict("robust", "bounds")
         self.statistics["free_inputs"] = self._query.free_steps
-        verdict = self._enumerate() if self._proof is None else None
-        if verdict is None:
-            self._encode()
-        return verdict
+        if self._question.region.budget is not None:
+            listed = self._query.enumerate(self._plan.most_subsets, self._remaining())
+            self._lap("enumeration")
+            self.statistics.update(listed.statistics)
+            if listed.status == "found":
+                return self.verdict("falsified", "enumeration", listed.image)
+            if listed.status == "complete":
+                return self.verdict("robust", "enumeration")
+        self._encode()
+        return None
 
     def prepare(self) -> None:
         """What ``search`` needs, for a question that is known to need it: bounds, and the formula."""
@@ -149,24 +155,10 @@ class Inquiry:
             self.statistics.update(hit.statistics)
             if hit.status == "found":
                 return self.verdict("falsified", "attack", hit.image)
-            # A proof of the solver's, if it is short, is easier to check and to translate.
-            verdict = self._enumerate() if self._proof is not None else None
-            if verdict is not None:
-                return verdict
             answer = self.search((), pause, None if limit is None else limit - brief)
             if pause is not None and answer.reason == "conflicts":
                 return None
         return self.verdict_of(answer)
-
-    def _enumerate(self) -> Verdict | None:
-        if self._question.region.budget is None:
-            return None
-        listed = self._query.enumerate(self._plan.most_subsets, self._remaining())
-        self._lap("enumeration")
-        self.statistics.update(listed.statistics)
-        if listed.status == "found":
-            return self.verdict("falsified", "enumeration", listed.image)
-        return self.verdict("robust", "enumeration") if listed.status == "complete" else None
 
     def search(
         self, cube: Sequence[int] = (), pause: Callable[[], bool] | None = None, conflicts: int | None = None

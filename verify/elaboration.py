@@ -6,10 +6,17 @@ its own code. Literals are 2 * variable, plus one if negated; variable 0 is true
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
+from bnnhw.model import decode
 from bnnhw.verify import _elaborator
-from bnnhw.verify.certificate import Certificate, Known, expanded, for_checker
+from bnnhw.verify.certificate import Certificate, Known, ProofLog, asked, expanded, for_checker
+from bnnhw.verify.check import Limits, Plan, check
+from bnnhw.verify.network import build
+
+SEARCH_SECONDS = 60
+"""For a proof that can be translated, where the certificate has another."""
 
 __all__ = ["BudgetStep", "Elaboration", "Fact", "Linear", "elaborate"]
 
@@ -87,7 +94,24 @@ def elaborate(certificate: Certificate, known: Known, with_clauses: bool) -> Ela
     """
     if certificate.verdict == "falsified":
         raise ValueError("a falsified verdict has no proof to translate: its certificate holds the counterexample")
+    if certificate.verdict == "robust" and certificate.manifest["solver"]["stage"] == "enumeration":
+        return of_proof(certificate, known, _searched(certificate, known), with_clauses)
     return of_proof(certificate, known, expanded(certificate), with_clauses)
+
+
+def _searched(certificate: Certificate, known: Known) -> bytes:
+    """A proof of the solver's, instead of one that tries every image within the budget: no other format says that."""
+    networks = [build(decode(known.models[digest])) for digest in certificate.manifest["models"]]
+    with ProofLog() as log:
+        plan = Plan(most_subsets=0)
+        verdict = check(networks, asked(certificate.manifest["question"]), Limits(SEARCH_SECONDS), plan=plan, proof=log)
+        if verdict.status != "robust":
+            raise ValueError(
+                "the proof tries every image within the budget, which other formats cannot say, and in "
+                f"{SEARCH_SECONDS} seconds the solver finds no other"
+            )
+        log.finish()
+        return zlib.decompress(b"".join(log.pieces()))
 
 
 def of_proof(certificate: Certificate, known: Known, proof: bytes, with_clauses: bool) -> Elaboration:

@@ -1,11 +1,11 @@
 """What certificates cost: solving without and with a proof, and checking it, in processor seconds of one thread.
 
-Questions of a model (``--model`` with ``--data``, one region) or formulas without a model (``*.knf``). Solving is the
-same call without and with a log, each the better of two runs; enumeration, which makes no proofs, is left out of both.
-Checking is the compiled checker on the finished proof, which for a formula includes reading it; that of the solver is
-then counted as well.
+Questions of a model (``--model`` with ``--data`` or ``--image``, one region) or formulas without a model (``*.knf``).
+Solving is the same call without and with a log, each the better of two runs. Checking is the compiled checker on the
+finished proof, which for a formula includes reading it; that of the solver is then counted as well.
 
     python benchmarks/verify/certificates.py --model MODEL --dataset digits --eps 0.1 --count 200
+    python benchmarks/verify/certificates.py --model MODEL --image bnn_NETWORK_INDEX_labelCLASS.png --budget l0=3
     python benchmarks/verify/certificates.py FORMULA.knf.gz ...
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from bnnhw import data
 from bnnhw.cli.questions import balls
+from bnnhw.importers import read_image
 from bnnhw.model import encode, load
 from bnnhw.verify import Keeps, Limits, Network, Plan, Property, Solver, Verdict, _checker, build, certificate, check
 from bnnhw.verify.certificate import ProofLog
@@ -52,21 +53,30 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def of_model(arguments: argparse.Namespace) -> Iterator[Cost]:
     model = load(arguments.model)
     network, reader = build(model), _checker.Network(encode(model))
-    images = data.load(arguments.dataset, arguments.data)
     (asked,) = balls(arguments.eps, arguments.budget, model.quantizer)
-    limits, plan = Limits(arguments.time_limit), Plan(most_subsets=0)
-    for i in range(min(arguments.count, len(images.test_images))):
-        region = asked.ball.around(images.test_images[i], model.quantizer)
-        question = region & Keeps(int(images.test_labels[i]))
+    limits, plan = Limits(arguments.time_limit), Plan()
+    for name, pixels, label in pictures(arguments):
+        question = asked.ball.around(pixels, model.quantizer) & Keeps(label, strictly=bool(arguments.image))
         solve, verdict = timed(lambda asked=question: check(network, asked, limits, plan=plan))
         if verdict.status != "robust":
             continue
         logged, (verdict, steps, size) = timed(lambda asked=question: prove(network, asked, limits, plan))
         if verdict.status != "robust":
-            raise SystemExit(f"image {i}: {verdict.status} with a log, robust without")
+            raise SystemExit(f"image {name}: {verdict.status} with a log, robust without")
         statement = certificate.for_checker(certificate.stated(question))
         checked, _ = timed(lambda statement=statement, steps=steps: _checker.check_robust([reader], statement, steps))
-        yield Cost(str(i), solve, logged, checked, size)
+        yield Cost(name, solve, logged, checked, size)
+
+
+def pictures(arguments: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, int]]:
+    """Name, pixels and label of what is asked about."""
+    for path in arguments.image or []:
+        image = read_image(path)
+        yield path.stem, image.pixels, image.label
+    if not arguments.image:
+        images = data.load(arguments.dataset, arguments.data)
+        for i in range(min(arguments.count, len(images.test_images))):
+            yield str(i), images.test_images[i], int(images.test_labels[i])
 
 
 def of_formulas(arguments: argparse.Namespace) -> Iterator[Cost]:
@@ -115,6 +125,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--image", action="append", type=Path, help="of bnn-verification; ties count as wrong")
     parser.add_argument("--eps", action="append")
     parser.add_argument("--budget", action="append")
     parser.add_argument("--count", type=int, default=100)
@@ -126,7 +137,7 @@ def main() -> None:
         if cost.solve < arguments.above:
             continue
         costs.append(cost)
-        if arguments.formulas:
+        if arguments.formulas or arguments.image:
             print(
                 f"{cost.name}: {cost.solve:.4f} s, log {cost.log / cost.solve:.2f}, check {cost.check / cost.solve:.2f}"
             )
