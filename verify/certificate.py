@@ -61,10 +61,10 @@ class Certificate:
 
 
 class ProofLog:
-    """Takes a proof piece by piece and keeps it, compressed, in a temporary file without a name."""
+    """Takes a proof piece by piece and keeps it, compressed; one of more than a mebibyte in a temporary file."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed on leaving
+        self._file = tempfile.SpooledTemporaryFile(_CHUNK)  # noqa: SIM115 - closed on leaving
         self._compressor = zlib.compressobj(1)
         self._state = hashlib.sha256()
         self._steps_bytes = 0

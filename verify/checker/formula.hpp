@@ -50,6 +50,7 @@ struct Linear {
 
 struct Formula {
   std::uint32_t variables = 0;
+  std::vector<Literal> units{};
   std::vector<std::vector<Literal>> clauses{};
   std::vector<Linear> constraints{};
 };

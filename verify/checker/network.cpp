@@ -72,9 +72,11 @@ void read_tensors(Tensors& tensors, const std::string& name, bool hidden, Layer&
   std::vector<bool> negated(static_cast<std::size_t>(layer.channels));
   if (hidden) negated = tensors.bits(name + ".less_equal", layer.channels);
   const std::vector<bool> mask = tensors.bits(name + ".mask", count), sign = tensors.bits(name + ".sign", count);
-  for (std::size_t i = 0; i < mask.size(); ++i) {
-    const std::int8_t weight = sign[i] == negated[i / static_cast<std::size_t>(each)] ? 1 : -1;
-    layer.weights.push_back(mask[i] ? weight : std::int8_t{0});
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool negative = sign[at] != negated[static_cast<std::size_t>(i / each)];
+    if (mask[at]) layer.add_tap(i % each / (layer.kernel[0] * layer.kernel[1]), i, negative ? -1 : 1);
+    if ((i + 1) % each == 0) layer.begin.push_back(layer.taps.size());
   }
   if (!hidden) return;
   layer.thresholds = tensors.integers(name + ".threshold");
@@ -121,7 +123,10 @@ void read_layer(Text& text, Tensors& tensors, const std::string& name, Layer& la
   product({layer.channels, layer.height, layer.width});
   if (pools) {
     for (const bool all : tensors.bits(name + ".conjunctive", layer.channels)) {
-      layer.thresholds.push_back(all ? layer.kernel[0] * layer.kernel[1] : 1);
+      const std::int64_t taps = layer.kernel[0] * layer.kernel[1], channel = static_cast<std::int64_t>(layer.thresholds.size());
+      layer.thresholds.push_back(all ? taps : 1);
+      for (std::int64_t i = 0; i < taps; ++i) layer.add_tap(channel, i, 1);
+      layer.begin.push_back(layer.taps.size());
     }
     require(!network.hidden.empty(), "model: pooling comes first");
     network.hidden.push_back(layer);
@@ -179,7 +184,7 @@ Network read_network(std::string_view file) {
   }
   Layer layer;
   layer.channels = sides[0], layer.height = sides[1], layer.width = sides[2];
-  for (std::size_t i = 0; network.output.weights.empty(); ++i) {
+  for (std::size_t i = 0; network.bias.empty(); ++i) {
     require(i < 1000, "model: too many layers");
     if (i > 0) text.need(",");
     const std::int64_t highest = i == 0 ? network.levels : 1;

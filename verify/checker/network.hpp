@@ -10,15 +10,25 @@
 
 namespace bnnhw::checker {
 
+struct Tap {
+  std::int32_t channel, row, column, weight;
+};
+
 struct Layer {
   std::int64_t channels = 0, height = 0, width = 0;           // of the output
   std::int64_t in_channels = 0, in_height = 0, in_width = 0;  // of the input
   std::int64_t kernel[2] = {0, 0}, stride[2] = {1, 1}, padding[2] = {0, 0};
-  // -1, 0 or 1: channels x in_channels x kernel; of pooling none.
-  std::vector<std::int8_t> weights{};
+  // What each channel adds up; `begin` is where its taps begin, and at the end where the last ones end.
+  std::vector<Tap> taps{};
+  std::vector<std::size_t> begin{0};
   // Of each output, or of each channel.
   std::vector<std::int64_t> thresholds{};
 
+  // place: in the kernel, by rows.
+  void add_tap(std::int64_t channel, std::int64_t place, std::int32_t weight) {
+    const std::int64_t row = place / kernel[1] % kernel[0], column = place % kernel[1];
+    taps.push_back({static_cast<std::int32_t>(channel), static_cast<std::int32_t>(row), static_cast<std::int32_t>(column), weight});
+  }
   std::int64_t size() const { return channels * height * width; }
   std::int64_t threshold(std::int64_t output) const {
     const bool shared = thresholds.size() == static_cast<std::size_t>(channels);
@@ -29,17 +39,10 @@ struct Layer {
   void visit(std::int64_t output, const Visit& input_and_weight) const {
     const std::int64_t channel = output / (height * width), top = output / width % height * stride[0] - padding[0];
     const std::int64_t left = output % width * stride[1] - padding[1];
-    const bool pools = weights.empty();
-    for (std::int64_t c = pools ? channel : 0; c < (pools ? channel + 1 : in_channels); ++c) {
-      for (std::int64_t i = 0; i < kernel[0]; ++i) {
-        for (std::int64_t j = 0; j < kernel[1]; ++j) {
-          const std::int64_t row = top + i, column = left + j;
-          if (row < 0 || row >= in_height || column < 0 || column >= in_width) continue;
-          const std::int64_t at = ((channel * in_channels + c) * kernel[0] + i) * kernel[1] + j;
-          const std::int64_t weight = pools ? 1 : weights[static_cast<std::size_t>(at)];
-          if (weight != 0) input_and_weight((c * in_height + row) * in_width + column, weight);
-        }
-      }
+    for (std::size_t k = begin[static_cast<std::size_t>(channel)]; k < begin[static_cast<std::size_t>(channel) + 1]; ++k) {
+      const std::int64_t row = top + taps[k].row, column = left + taps[k].column;
+      if (row < 0 || row >= in_height || column < 0 || column >= in_width) continue;
+      input_and_weight((taps[k].channel * in_height + row) * in_width + column, std::int64_t{taps[k].weight});
     }
   }
 };

@@ -25,6 +25,10 @@ class Checker {
       : value_(2 * std::size_t{formula.variables} + 2), watches_(value_.size()), variables_(value_.size() / 2) {
     for (std::size_t i = 0; i < variables_.size(); ++i) variables_[i].parent = 2 * static_cast<Literal>(i);
     assign(0);
+    for (const Literal literal : formula.units) {
+      if (value_[literal] < 0) refuted_ = true;
+      if (value_[literal] == 0) assign(literal);
+    }
     for (std::vector<Literal>& clause : formula.clauses) attach(std::move(clause));
     std::uint32_t names = 0;
     for (const Linear& linear : formula.constraints) names = std::max(names, linear.name + 1);
@@ -299,7 +303,7 @@ class Checker {
     for (const Term& term : limit.terms) among[term.literal / 2] = true;
     std::vector<Linear> sums;
     for (const Linear& stored : constraints_) {
-      if (stored.terms.empty()) continue;
+      if (stored.terms.empty() || stored.name == limit.name) continue;
       Linear linear = normal(stored);
       const auto inside = [&among](const Term& term) { return among[term.literal / 2]; };
       const bool whole = std::all_of(linear.terms.begin(), linear.terms.end(), inside);

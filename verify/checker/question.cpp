@@ -148,7 +148,7 @@ class Builder {
       made.emplace_back();
       if (constant) {
         made.back().base = value ? 1 : 0;
-        formula.clauses.push_back({2 * name + (value ? 0 : 1)});
+        formula.units.push_back(2 * name + (value ? 0 : 1));
       } else {
         made.back().terms.push_back({2 * name, 1});
         formula.constraints.push_back(std::move(linear));
@@ -221,7 +221,7 @@ class Builder {
         any.push_back(beats(0, one, question_.label, question_.strictly));
         continue;
       } else if (question_.kind == "avoids") {
-        formula.clauses.push_back({beats(0, question_.label, one, false)});
+        formula.units.push_back(beats(0, question_.label, one, false));
         continue;
       } else {
         for (std::size_t m = 0; m < networks_.size(); ++m) all.push_back(wins(m, one));

@@ -26,8 +26,10 @@ struct Asked {
 
 using Networks = std::vector<checker::Network*>;
 
-// Each variable at most once in a sum, as other checkers want it.
+// Each variable at most once in a sum, and units as clauses, as other checkers want it.
 Formula merged(Formula formula) {
+  for (const Literal literal : formula.units) formula.clauses.push_back({literal});
+  formula.units.clear();
   for (Linear& linear : formula.constraints) {
     std::map<std::uint32_t, std::int64_t> coefficients;
     Linear made{linear.name, linear.out, {}, linear.bound};
@@ -46,11 +48,11 @@ Asked asked(const Networks& given, const checker::Question& question, const nb::
   const std::vector<const checker::Network*> networks(given.begin(), given.end());
   ProofBytes steps{view(proof)};
   const checker::BudgetSteps budget = checker::read_budget_steps(steps);
-  Formula formula = checker::formula_of(networks, question, budget);
-  if (!budget_steps_apart) return {merged(std::move(formula)), {}, steps.rest};
-  formula = checker::formula_of(networks, question, {});
+  Formula formula = merged(checker::formula_of(networks, question, budget));
+  if (!budget_steps_apart) return {std::move(formula), {}, steps.rest};
+  formula = merged(checker::formula_of(networks, question, {}));
   for (const auto& [name, step] : budget) formula.clauses.push_back({2 * name + (step.value ? 0 : 1)});
-  return {merged(std::move(formula)), budget, steps.rest};
+  return {std::move(formula), budget, steps.rest};
 }
 
 nb::bytes trim(const Asked& about, const nb::bytes& proof) {

@@ -11,7 +11,7 @@ namespace {
 
 void walk(const Layer& layer, bool hidden) {
   const std::int64_t inputs = layer.in_channels * layer.in_height * layer.in_width;
-  if (static_cast<std::int64_t>(layer.weights.size()) > 1 << 16) return;
+  if (static_cast<std::int64_t>(layer.taps.size()) > 1 << 16) return;
   for (std::int64_t output = 0; output < layer.size() && output < 64; ++output) {
     if (hidden) layer.threshold(output);
     layer.visit(output, [inputs](std::int64_t input, std::int64_t weight) {

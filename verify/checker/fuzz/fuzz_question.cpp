@@ -18,7 +18,7 @@ bool small(const Network& network) {
   std::int64_t outputs = network.pixels() * network.levels, terms = 0;
   const auto add = [&](const Layer& layer) {
     outputs += layer.size();
-    terms += layer.size() * std::max<std::int64_t>(1, static_cast<std::int64_t>(layer.weights.size()) / layer.channels);
+    terms += layer.size() * std::max<std::int64_t>(1, static_cast<std::int64_t>(layer.taps.size()) / layer.channels);
   };
   for (const Layer& layer : network.hidden) add(layer);
   add(network.output);
