@@ -52,16 +52,20 @@ def network(arch: str) -> IntegerModel:
     return lower(net)
 
 
-def wrong(job: tuple[IntegerModel, int, int]) -> Counter[str]:
-    """Images of one batch with other scores than the reference's, by instruction set."""
-    model, count, seed = job
-    pixels = images(model.quantizer.shape, count, seed)
+def wrong_images(model: IntegerModel, pixels: npt.NDArray[np.uint8]) -> Counter[str]:
+    """How many images get other scores than the reference's, by instruction set."""
     expected = reference.scores(model, pixels)
     found = Counter[str]()
     for name in instruction_set.available():
         with instruction_set.using(name):
             found[name] = int((compile(model, threads=1)(pixels) != expected).any(axis=1).sum())
     return found
+
+
+def wrong_of(job: tuple[IntegerModel, int, int]) -> Counter[str]:
+    """Of one batch: a model, a number of images and their seed."""
+    model, count, seed = job
+    return wrong_images(model, images(model.quantizer.shape, count, seed))
 
 
 def main() -> int:
@@ -76,7 +80,7 @@ def main() -> int:
             model = network(arch)
             sizes = [len(part) for part in np.array_split(range(arguments.images), -(-arguments.images // BATCH))]
             found: Counter[str] = Counter(dict.fromkeys(instruction_set.available(), 0))
-            batches: Iterator[Counter[str]] = pool.map(wrong, [(model, size, n + 1) for n, size in enumerate(sizes)])
+            batches: Iterator[Counter[str]] = pool.map(wrong_of, [(model, size, n + 1) for n, size in enumerate(sizes)])
             for part in track(batches, description=arch, total=len(sizes), disable=not sys.stderr.isatty()):
                 found.update(part)
             print(f"{arch}: images with other scores, of {arguments.images:,}: {dict(found)}", flush=True)

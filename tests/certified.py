@@ -15,6 +15,20 @@ from bnnhw.model import encode
 from bnnhw.verify import Plan, Solver, certificate, check, formula
 from bnnhw.verify.certificate import Certificate, Known, ProofLog
 
+SEARCH, ENUMERATION = Plan(0, 300, 0), Plan(1e8, 0, 0)
+"""Proofs by the solver alone, and by trying every image of a budget first."""
+
+
+class Pieces:
+    """A proof in memory."""
+
+    def __init__(self) -> None:
+        self.proof = b""
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self.proof += piece
+
 
 def formula_certificates(seeds: Any, path: Path) -> Iterator[tuple[bytes, Certificate, Known]]:
     """(text, certificate, what it is about) of the formulas without a model."""
@@ -33,7 +47,7 @@ def formula_certificates(seeds: Any, path: Path) -> Iterator[tuple[bytes, Certif
 
 
 def question_certificates(
-    seeds: Any, path: Path, per_seed: int = 1, plan: Plan = Plan(0, 300, 0)
+    seeds: Any, path: Path, per_seed: int = 1, plan: Plan = SEARCH
 ) -> Iterator[tuple[list[Any], Certificate, Known]]:
     """(models, certificate, what it is about) of the questions whose answer is robust."""
     for seed in seeds:

@@ -20,11 +20,12 @@ def trim_unsatisfiable(formula: bytes, proof: bytes) -> bytes:
 
 def elaborate_robust(
     networks: Sequence[_checker.Network], question: _checker.Question, proof: bytes, with_clauses: bool
-) -> Elaborated:
+) -> Elaborated | None:
     """A proof with what each step rests on; the formula's last clauses are what the budget steps decide.
 
-    with_clauses: constraints take part through clauses that they imply. ValueError, with the step, where it is none.
+    with_clauses: constraints take part through clauses that they imply. None where the proof tries every way to meet a
+    constraint, which is not followed. ValueError, with the step, where it is none.
     """
 
-def elaborate_unsatisfiable(formula: bytes, proof: bytes, with_clauses: bool) -> Elaborated:
+def elaborate_unsatisfiable(formula: bytes, proof: bytes, with_clauses: bool) -> Elaborated | None:
     """The same of a proof that the `.knf` text has no model."""

@@ -94,17 +94,18 @@ def elaborate(certificate: Certificate, known: Known, with_clauses: bool) -> Ela
     """
     if certificate.verdict == "falsified":
         raise ValueError("a falsified verdict has no proof to translate: its certificate holds the counterexample")
-    if certificate.verdict == "robust" and certificate.manifest["solver"]["stage"] == "enumeration":
-        return of_proof(certificate, known, _searched(certificate, known), with_clauses)
     return of_proof(certificate, known, expanded(certificate), with_clauses)
 
 
 def _searched(certificate: Certificate, known: Known) -> bytes:
     """A proof of the solver's, instead of one that tries every image within the budget: no other format says that."""
-    networks = [build(decode(known.models[digest])) for digest in certificate.manifest["models"]]
+    manifest = certificate.manifest
+    if certificate.verdict != "robust":
+        raise ValueError("the proof tries every way to meet a constraint, which other formats cannot say")
+    networks = [build(decode(known.models[digest])) for digest in manifest["models"]]
     with ProofLog() as log:
         plan = Plan(most_subsets=0)
-        verdict = check(networks, asked(certificate.manifest["question"]), Limits(SEARCH_SECONDS), plan=plan, proof=log)
+        verdict = check(networks, asked(manifest["question"]), Limits(SEARCH_SECONDS), plan=plan, proof=log)
         if verdict.status != "robust":
             raise ValueError(
                 "the proof tries every image within the budget, which other formats cannot say, and in "
@@ -122,6 +123,8 @@ def of_proof(certificate: Certificate, known: Known, proof: bytes, with_clauses:
     else:
         networks = [known.network(digest) for digest in manifest["models"]]
         made = _elaborator.elaborate_robust(networks, for_checker(manifest["question"]), proof, with_clauses)
+    if made is None:
+        return of_proof(certificate, known, _searched(certificate, known), with_clauses)
     (variables, clauses, constraints), budget, facts, contradiction = made
     return Elaboration(
         variables,

@@ -10,7 +10,7 @@ import certificates_against_brute_force as truth
 import numpy as np
 import pytest
 from brute_force import box_members
-from certified import question_certificates
+from certified import ENUMERATION, SEARCH, Pieces, question_certificates
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_formulas import random_formula
@@ -19,24 +19,11 @@ from random_questions import random_questions
 
 from bnnhw import model as models_
 from bnnhw.model import reference
-from bnnhw.verify import Keeps, Plan, Solver, _checker, box, build, certificate, check, linf_ball
+from bnnhw.verify import Keeps, Solver, _checker, box, build, certificate, check, linf_ball
 from bnnhw.verify.formula import serialize
 
 
-class Pieces:
-    """A proof in memory."""
-
-    def __init__(self):
-        self.proof = b""
-
-    def write(self, piece):
-        self.proof += piece
-
-
-SOLVER, ENUMERATION = Plan(0, 300, 0), Plan(1e8, 0, 0)
-
-
-def prove(networks, question, plan=SOLVER):
+def prove(networks, question, plan=SEARCH):
     log = Pieces()
     verdict = check(networks, question, plan=plan, proof=log)
     return verdict, log.proof
@@ -55,7 +42,7 @@ def readers(networks):
     return [_checker.Network(models_.encode(network.model)) for network in networks]
 
 
-def robust_cases(seeds, per_seed=6, plan=SOLVER):
+def robust_cases(seeds, per_seed=6, plan=SEARCH):
     """(models, as the compiled checker reads them, stated question, proof) of robust answers with steps to corrupt."""
     for seed in seeds:
         for table, question, _ in random_questions(np.random.default_rng(seed), per_seed):
@@ -65,7 +52,7 @@ def robust_cases(seeds, per_seed=6, plan=SOLVER):
                 yield models, readers(table.networks), certificate.stated(question), proof
 
 
-@pytest.mark.parametrize("plan", [SOLVER, ENUMERATION], ids=["solver", "enumeration"])
+@pytest.mark.parametrize("plan", [SEARCH, ENUMERATION], ids=["solver", "enumeration"])
 @pytest.mark.parametrize("seed", range(12))
 def test_both_checkers_accept_every_proof_and_no_wrong_verdict(seed, plan):
     for table, question, _ in random_questions(np.random.default_rng(seed), 8):

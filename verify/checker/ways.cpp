@@ -85,7 +85,7 @@ class Ways {
   void look() {
     if (violated_ != 0) return;
     Pattern pattern{};
-    for (std::size_t k = 0; k < margins_.size(); ++k) pattern[k / 64] |= std::uint64_t{margins_[k] >= 0} << k % 64;
+    for (std::size_t k = 0; k < margins_.size(); ++k) pattern[k / 64] |= std::uint64_t{margins_[k] >= 0} << (63 - k % 64);
     // Most have been seen a moment ago.
     const std::uint64_t mixed = (pattern[0] ^ pattern[1] * 31) * 0x9E3779B97F4A7C15u;
     std::pair<bool, Pattern>& recent = recent_[mixed >> 50];
@@ -108,15 +108,7 @@ class Ways {
 std::vector<Pattern> patterns_of_ways(const Linear& limit, const std::vector<Linear>& sums,
                                       const std::vector<std::pair<Literal, Literal>>& clauses) {
   const Ways ways(limit, sums, clauses);
-  std::vector<Pattern> all(ways.found.begin(), ways.found.end());
-  const auto before = [&sums](const Pattern& a, const Pattern& b) {
-    for (std::size_t bit = 0; bit < sums.size(); ++bit) {
-      if (bit_of(a, bit) != bit_of(b, bit)) return bit_of(b, bit);
-    }
-    return false;
-  };
-  std::sort(all.begin(), all.end(), before);
-  return all;
+  return {ways.found.begin(), ways.found.end()};
 }
 
 }  // namespace bnnhw::checker

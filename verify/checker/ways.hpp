@@ -11,11 +11,11 @@
 
 namespace bnnhw::checker {
 
-// Bit i is set where sum i reaches its bound.
+// Bit i, from the highest of the first word on, is set where sum i reaches its bound: patterns compare bit by bit.
 using Pattern = std::array<std::uint64_t, 2>;
 
 inline bool bit_of(const Pattern& pattern, std::size_t bit) {
-  return (pattern[bit / 64] >> (bit % 64) & 1u) != 0;
+  return (pattern[bit / 64] >> (63 - bit % 64) & 1u) != 0;
 }
 
 // The patterns that occur, in order of the first bit, then of the second, and so on. Each variable of the limit is in it

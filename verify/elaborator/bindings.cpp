@@ -92,16 +92,17 @@ nb::tuple python(const Formula& formula) {
   return nb::make_tuple(formula.variables, clauses, constraints);
 }
 
-// The formula, the budget steps, the needed facts and the contradiction's antecedents.
-nb::tuple elaborated(const Asked& about, bool with_clauses) {
+// The formula, the budget steps, the needed facts and the contradiction's antecedents; none of it where the proof tries
+// every way to meet a constraint.
+nb::object elaborated(const Asked& about, bool with_clauses) {
   Elaboration made;
   std::vector<bool> marked;
   {
     const nb::gil_scoped_release release;
     made = elaborate(about.formula, {about.proof}, with_clauses);
-    checker::require(!made.every_way, "the proof tries every image within the budget, which other formats cannot say");
-    marked = needed(made);
+    if (!made.every_way) marked = needed(made);
   }
+  if (made.every_way) return nb::none();
   nb::list budget, facts;
   for (const auto& [name, step] : about.budget_steps) {
     budget.append(nb::make_tuple(2 * name + (step.value ? 0 : 1), step.numerator, step.denominator));
@@ -120,12 +121,12 @@ nb::tuple elaborated(const Asked& about, bool with_clauses) {
   return nb::make_tuple(python(about.formula), budget, facts, numbers(last.data(), last.data() + last.size()));
 }
 
-nb::tuple elaborate_robust(const Networks& networks, const checker::Question& question, const nb::bytes& proof,
+nb::object elaborate_robust(const Networks& networks, const checker::Question& question, const nb::bytes& proof,
                            bool with_clauses) {
   return elaborated(asked(networks, question, proof, true), with_clauses);
 }
 
-nb::tuple elaborate_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof, bool with_clauses) {
+nb::object elaborate_unsatisfiable(const nb::bytes& formula, const nb::bytes& proof, bool with_clauses) {
   return elaborated({merged(checker::read_knf(view(formula))), {}, view(proof)}, with_clauses);
 }
 

@@ -72,6 +72,27 @@ class PatternSet {
   std::size_t count_ = 0;
 };
 
+// How many sets, with at most one of each group, cost no more than the budget. Infinitely many if something is free.
+double sets_within(std::int64_t budget, const std::vector<std::vector<std::int64_t>>& groups) {
+  constexpr std::int64_t finest = 1 << 16;
+  if (budget < 0) return 0;
+  if (budget > finest) return std::numeric_limits<double>::infinity();
+  // By what they cost.
+  std::vector<double> count(static_cast<std::size_t>(budget) + 1, 0.0);
+  count[0] = 1;
+  for (const std::vector<std::int64_t>& group : groups) {
+    for (std::int64_t total = budget; total >= 0; --total) {
+      for (const std::int64_t cost : group) {
+        if (cost == 0) return std::numeric_limits<double>::infinity();
+        if (cost <= total) count[static_cast<std::size_t>(total)] += count[static_cast<std::size_t>(total - cost)];
+      }
+    }
+  }
+  double sum = 0;
+  for (const double one : count) sum += one;
+  return sum;
+}
+
 class Walk {
  public:
   Walk(std::vector<Evaluation>& evaluations, const std::vector<Bounds>& bounds, const Region& region,
@@ -87,31 +108,14 @@ class Walk {
     }
   }
 
-  // Subsets whose extension by one change the walk has to look at, counted by cost.
+  // Subsets whose extension by one change the walk has to look at.
   double subsets() const {
-    constexpr std::int64_t finest = 1 << 16;
-    const std::int64_t budget = limit_ - least_cost_;
-    if (budget < 0) return 0;
-    if (budget > finest) return std::numeric_limits<double>::infinity();
-    std::vector<double> count(static_cast<std::size_t>(budget) + 1, 0.0);
-    count[0] = 1;
-    for (std::size_t i = 0; i < items_.size();) {
-      std::size_t end = i;
-      while (end < items_.size() && items_[end].pixel == items_[i].pixel) ++end;
-      for (std::int64_t total = budget; total >= 0; --total) {
-        for (std::size_t one = i; one < end; ++one) {
-          if (items_[one].cost > 0 && items_[one].cost <= total) {
-            count[static_cast<std::size_t>(total)] += count[static_cast<std::size_t>(total - items_[one].cost)];
-          } else if (items_[one].cost == 0) {
-            return std::numeric_limits<double>::infinity();
-          }
-        }
-      }
-      i = end;
+    std::vector<std::vector<std::int64_t>> costs;
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      if (i == 0 || items_[i].pixel != items_[i - 1].pixel) costs.emplace_back();
+      costs.back().push_back(items_[i].cost);
     }
-    double sum = 0;
-    for (const double one : count) sum += one;
-    return sum;
+    return sets_within(limit_ - least_cost_, costs);
   }
 
   bool prepare() {
@@ -335,22 +339,13 @@ class Walk {
 
 bool checkable(const Region& region, const Steps& steps) {
   if (!region.budget) return false;
-  const std::int64_t limit = region.budget->limit;
-  if (limit > most_checkable_steps * most_checkable_steps) return false;
-  // By cost: how many sets of steps there are.
-  std::vector<double> count(static_cast<std::size_t>(limit) + 1, 0.0);
-  count[0] = 1;
-  std::int64_t least = limit + 1;
+  std::vector<std::vector<std::int64_t>> costs;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (const Step& step : steps.steps) {
-    if (step.cost <= 0) return false;
+    costs.push_back({step.cost});
     least = std::min(least, step.cost);
-    for (std::int64_t total = limit; total >= step.cost; --total) {
-      count[static_cast<std::size_t>(total)] += count[static_cast<std::size_t>(total - step.cost)];
-    }
   }
-  double sum = 0;
-  for (const double one : count) sum += one;
-  return sum <= most_checkable && limit / least <= most_checkable_steps;
+  return sets_within(region.budget->limit, costs) <= most_checkable && region.budget->limit / least <= most_checkable_steps;
 }
 
 Enumeration enumerate(std::vector<Evaluation>& evaluations, const std::vector<Bounds>& bounds, const Region& region,

@@ -1,6 +1,6 @@
 """Writes the seeds that the fuzzing harnesses start from: small models, formulas and questions with their real proofs.
 
-    python verify/checker/fuzz/make_corpus.py
+    python tests/make_checker_corpus.py
 
 Every norm, condition, kind of layer and kind of proof step occurs. The seeds lie in the repository, so that the
 harnesses run without Python; run this again after a change of a format.
@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from certified import ENUMERATION, SEARCH, Pieces
+from random_formulas import layered_formula, random_formula
+from random_questions import random_questions
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[2] / "tests"))
+from bnnhw.model import encode
+from bnnhw.verify import Plan, Solver, certificate, check, formula
 
-from random_formulas import layered_formula, random_formula  # noqa: E402
-from random_questions import random_questions  # noqa: E402
-
-from bnnhw.model import encode  # noqa: E402
-from bnnhw.verify import Plan, Solver, certificate, check, formula  # noqa: E402
-
-SEARCH, ENUMERATION = Plan(0, 300, 0), Plan(1e8, 0, 0)
+CORPUS = Path(__file__).parents[1] / "verify" / "checker" / "fuzz" / "corpus"
 FORMULA_SEEDS = [102, 134, 192, 293, 664, 738, 925, 1313, 1811, 2150, 2193, 2576, 2759]
 """Small refutations with conflicts, and between them every kind of step that proofs about formulas have."""
 
@@ -33,16 +29,6 @@ FORMULA_SEEDS = [102, 134, 192, 293, 664, 738, 925, 1313, 1811, 2150, 2193, 2576
 def joined(*parts: bytes) -> bytes:
     """As sections.hpp takes them apart."""
     return b"".join(struct.pack("<I", len(part)) + part for part in parts)
-
-
-class Pieces:
-    """A proof in memory."""
-
-    def __init__(self) -> None:
-        self.proof = b""
-
-    def write(self, piece: bytes) -> None:
-        self.proof += piece
 
 
 def of_formula(seed: int) -> bytes:
@@ -89,7 +75,7 @@ def of_questions(seed: int, plan: Plan) -> list[tuple[str, bytes, list[bytes]]]:
 
 
 def write(folder: str, name: str, data: bytes) -> None:
-    (HERE / "corpus" / folder / name).write_bytes(data)
+    (CORPUS / folder / name).write_bytes(data)
 
 
 def main() -> None:
