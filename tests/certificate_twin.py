@@ -1,8 +1,7 @@
 """The checker of certificates once more, in plain Python: slow, and written from docs/certificates.md alone.
 
 A certificate that both accept rests on neither's mistakes; and where a corrupted one is accepted, this says whether it
-is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. Propagation runs
-over everything until nothing changes. As a program it checks files, and ends with 1 if one is refused:
+is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. As a program it checks files, and ends with 1 if one is refused:
 
     python tests/certificate_twin.py CERTIFICATE... [--model MODEL.bnn] [--formula FORMULA.knf]
 """
@@ -268,52 +267,163 @@ def _add_goal(formula: Formula, models: Any, outputs: Any, condition: Mapping[st
 
 
 class Twin:
-    """A proof's state: what is fixed, the clauses, the constraints as they read now, and which literals are one."""
+    """A proof's state: the clauses, the constraints as they read now, which literals are one, and every variable's value.
+
+    Between steps, what has a value is fixed. A constraint keeps the least and the most that its sum can still come to.
+    """
 
     def __init__(self, formula: Formula) -> None:
-        self.fixed = {0: True}
         self.variables = formula.variables
-        self.clauses: list[list[int] | None] = [list(clause) for clause in formula.clauses]
-        self.constraints = dict(formula.constraints)
+        self.values: list[bool | None] = [True] + [None] * formula.variables
+        self.trail: list[int] = []
+        self.seen = 0
+        self.clauses: list[list[int] | None] = []
+        self.watches: dict[int, list[int]] = defaultdict(list)
+        self.constraints: dict[int, Linear] = {}
+        rows = 1 + max(formula.constraints, default=0)
+        # A sum above ``least_quiet`` or below ``most_quiet`` may fix something.
+        self.least, self.most, self.least_quiet, self.most_quiet = (np.zeros(rows, np.int64) for _ in range(4))
+        self.weights: dict[int, dict[int, int]] = defaultdict(dict)
+        self.effects: dict[int, Any] = {}
+        self.of_output: dict[int, list[int]] = defaultdict(list)
+        self.pending: set[int] = set()
         self.parent: dict[int, int] = {}
         self.lemmas: list[int] = []
-        self.refuted = not self.propagate(self.fixed)
+        self.refuted = False
+        for clause in formula.clauses:
+            self.attach(list(clause))
+        for name, linear in formula.constraints.items():
+            self.write(name, linear)
+        self.settle()
 
-    def propagate(self, values: dict[int, bool]) -> bool:
-        changed = True
-        while changed:
-            changed = False
-            for clause in self.clauses:
-                if clause is None or any(values.get(abs(one)) == (one > 0) for one in clause):
-                    continue
-                free = [one for one in clause if abs(one) not in values]
-                if not free:
-                    return False
-                if len(free) == 1:
-                    values[abs(free[0])] = free[0] > 0
-                    changed = True
-            for linear in self.constraints.values():
-                least = most = 0
-                for variable, weight in linear.terms.items():
-                    value = values.get(variable)
-                    least += weight if value else min(weight, 0) if value is None else 0
-                    most += weight if value else max(weight, 0) if value is None else 0
-                out = values.get(abs(linear.out))
-                if out is not None:
-                    out = out == (linear.out >= 0)
-                if (least >= linear.bound and out is False) or (most < linear.bound and out):
-                    return False
-                if out is None:
-                    if least >= linear.bound or most < linear.bound:
-                        values[abs(linear.out)] = (least >= linear.bound) == (linear.out > 0)
-                        changed = True
-                    continue
-                room = most - linear.bound if out else linear.bound - 1 - least
-                for variable, weight in linear.terms.items():
-                    if variable not in values and abs(weight) > room:
-                        values[variable] = (weight > 0) == out
-                        changed = True
+    def assign(self, variable: int, value: bool) -> bool:
+        """False if the variable has the other value."""
+        if self.values[variable] is not None:
+            return self.values[variable] is value
+        self.values[variable] = value
+        self.trail.append(variable)
+        self.pending.update(self.of_output[variable])
+        rows, effect = self.effect(variable)
+        if len(rows):
+            gain, loss = effect[value]
+            least, most = self.least[rows] + gain, self.most[rows] - loss
+            self.least[rows], self.most[rows] = least, most
+            self.pending.update(rows[(least > self.least_quiet[rows]) | (most < self.most_quiet[rows])].tolist())
         return True
+
+    def effect(self, variable: int) -> Any:
+        """The constraints with the variable, and for either value what their least gains and their most loses."""
+        if variable not in self.effects:
+            rows = np.array(list(self.weights[variable]), np.int64)
+            weights = np.array(list(self.weights[variable].values()), np.int64)
+            up, down = np.maximum(weights, 0), np.maximum(-weights, 0)
+            self.effects[variable] = rows, {True: (up, down), False: (down, up)}
+        return self.effects[variable]
+
+    def undo(self, size: int) -> None:
+        """Back to so many assignments."""
+        for variable in reversed(self.trail[size:]):
+            rows, effect = self.effect(variable)
+            if len(rows):
+                gain, loss = effect[self.values[variable]]
+                self.least[rows] -= gain
+                self.most[rows] += loss
+            self.values[variable] = None
+        del self.trail[size:]
+        self.seen = min(self.seen, size)
+        self.pending.clear()
+
+    def propagate(self) -> bool:
+        """Until nothing changes; False at a conflict."""
+        while True:
+            if self.seen < len(self.trail):
+                variable = self.trail[self.seen]
+                self.seen += 1
+                if not self.visit_clauses(-variable if self.values[variable] else variable):
+                    return False
+            elif self.pending:
+                if not self.visit_constraint(self.pending.pop()):
+                    return False
+            else:
+                return True
+
+    def visit_clauses(self, falsified: int) -> bool:
+        values, watching, kept = self.values, self.watches[falsified], []
+        for at, number in enumerate(watching):
+            clause = self.clauses[number]
+            if clause is None:
+                continue
+            if clause[0] == falsified:
+                clause[0], clause[1] = clause[1], falsified
+            other = clause[0]
+            if values[abs(other)] is not (other > 0):
+                for k in range(2, len(clause)):
+                    if values[abs(clause[k])] is not (clause[k] < 0):
+                        clause[1], clause[k] = clause[k], falsified
+                        self.watches[clause[1]].append(number)
+                        break
+                else:
+                    kept.append(number)
+                    if not self.assign(abs(other), other > 0):
+                        self.watches[falsified] = kept + watching[at + 1 :]
+                        return False
+                continue
+            kept.append(number)
+        self.watches[falsified] = kept
+        return True
+
+    def visit_constraint(self, name: int) -> bool:
+        linear, least, most = self.constraints[name], int(self.least[name]), int(self.most[name])
+        out = self.values[abs(linear.out)]
+        if out is not None:
+            out = out == (linear.out >= 0)
+        if least >= linear.bound or most < linear.bound:
+            value = least >= linear.bound
+            return out is value or (out is None and self.assign(abs(linear.out), value == (linear.out > 0)))
+        if out is None:
+            return True
+        room = most - linear.bound if out else linear.bound - 1 - least
+        forced = [(v, (w > 0) == out) for v, w in linear.terms.items() if abs(w) > room and self.values[v] is None]
+        return all(self.assign(variable, value) for variable, value in forced)
+
+    def attach(self, clause: list[int]) -> None:
+        clause = sorted(set(clause), key=lambda one: self.values[abs(one)] is (one < 0))
+        open_ = sum(self.values[abs(one)] is not (one < 0) for one in clause)
+        if open_ < 2:
+            self.refuted = self.refuted or not clause or not self.assign(abs(clause[0]), clause[0] > 0)
+        else:
+            for one in clause[:2]:
+                self.watches[one].append(len(self.clauses))
+        self.clauses.append(clause)
+
+    def write(self, name: int, linear: Linear) -> None:
+        """In place of what the constraint of that name said."""
+        if name in self.constraints:
+            before = self.constraints[name]
+            for variable in before.terms:
+                if self.weights[variable].pop(name, None) is not None:
+                    self.effects.pop(variable, None)
+            if name in self.of_output[abs(before.out)]:
+                self.of_output[abs(before.out)].remove(name)
+        self.constraints[name] = linear
+        if sum(abs(w) for w in linear.terms.values()) + abs(linear.bound) >= 1 << 62:
+            raise RefusedError("a constraint whose weights are too large")
+        if linear.always or linear.never:
+            value = linear.always == (linear.out >= 0)
+            self.refuted = self.refuted or not self.assign(abs(linear.out), value)
+            return
+        for variable, weight in linear.terms.items():
+            self.weights[variable][name] = weight
+            self.effects.pop(variable, None)
+        self.of_output[abs(linear.out)].append(name)
+        known = {v: w for v, w in linear.terms.items() if self.values[v] is not None}
+        loose = [w for v, w in linear.terms.items() if v not in known]
+        base = sum(w for v, w in known.items() if self.values[v])
+        heaviest = max(abs(w) for w in linear.terms.values())
+        self.least[name] = base + sum(min(w, 0) for w in loose)
+        self.most[name] = base + sum(max(w, 0) for w in loose)
+        self.least_quiet[name], self.most_quiet[name] = linear.bound - 1 - heaviest, linear.bound + heaviest
+        self.pending.add(name)
 
     def find(self, literal: int) -> int:
         while abs(literal) in self.parent:
@@ -324,8 +434,9 @@ class Twin:
         terms: dict[int, int] = defaultdict(int)
         bound = linear.bound
         for variable, weight in linear.terms.items():
-            if variable in self.fixed:
-                bound -= weight * self.fixed[variable]
+            value = self.values[variable]
+            if value is not None:
+                bound -= weight * value
                 continue
             one = self.find(variable)
             # weight * [not v] is weight - weight * [v].
@@ -336,21 +447,11 @@ class Twin:
         divisor = gcd(*terms.values()) if least < bound else 1
         divisor = divisor or 1
         scaled = {variable: weight // divisor for variable, weight in terms.items()}
-        out = linear.out if linear.out == 0 or abs(linear.out) in self.fixed else self.find(linear.out)
+        out = linear.out if self.values[abs(linear.out)] is not None else self.find(linear.out)
         return Linear(out, scaled, -(-bound // divisor))
 
-    def add(self, name: int, linear: Linear) -> None:
-        self.constraints[name] = linear
-        if linear.always or linear.never:
-            self.unit(linear.out if linear.always else -linear.out, linear.out == 0 and linear.never)
-
-    def unit(self, literal: int, impossible: bool = False) -> None:
-        if impossible or self.fixed.setdefault(abs(literal), literal >= 0) != (literal >= 0):
-            self.refuted = True
-        self.settle()
-
     def settle(self) -> None:
-        self.refuted = self.refuted or not self.propagate(self.fixed)
+        self.refuted = self.refuted or not self.propagate()
 
     def merge(self, first: int, second: int) -> None:
         first, second = self.find(first), self.find(second)
@@ -359,9 +460,10 @@ class Twin:
         if first == -second:
             self.refuted = True
             return
-        self.clauses += [[-first, second], [first, -second]]
+        self.attach([-first, second])
+        self.attach([first, -second])
         self.settle()
-        if abs(first) in self.fixed:
+        if self.values[abs(first)] is not None:
             return
         low, high = sorted((first, second), key=abs)
         self.parent[abs(high)] = low if high > 0 else -low
@@ -377,18 +479,16 @@ class Twin:
                 codes = [data.number() for _ in range(_at_most(data.number(), self.variables + 1))]
                 if any(code // 2 > self.variables for code in codes):
                     raise RefusedError("a lemma that is no clause")
-                values = dict(self.fixed)
-                follows = False
-                clause = []
-                for code in codes:
-                    variable, value = code // 2, code % 2 == 1
-                    follows = follows or values.setdefault(variable, value) != value
-                    clause.append(-variable if value else variable)
-                if not follows and self.propagate(values):
+                kept = len(self.trail)
+                if all(self.assign(code // 2, code % 2 == 1) for code in codes) and self.propagate():
                     raise RefusedError("a lemma that does not follow")
+                self.undo(kept)
                 self.lemmas.append(len(self.clauses))
                 # The constant true has no negation here: a clause with it holds, one with its negation goes without.
-                self.clauses.append(None if 0 in codes else [one for one in clause if one])
+                if 0 in codes:
+                    self.clauses.append(None)
+                else:
+                    self.attach([-(code // 2) if code % 2 else code // 2 for code in codes if code > 1])
                 self.settle()
             case "d":
                 back = data.number()
@@ -396,14 +496,15 @@ class Twin:
                     raise RefusedError("there is no such lemma")
                 self.clauses[self.lemmas[-1 - back]] = None
             case "w":
-                self.add(*self.named(data))
+                self.write(*self.named(data))
                 self.settle()
             case "e":
                 name, linear = self.named(data)
                 heavy = max(linear.terms, key=lambda v: abs(linear.terms[v]), default=0)
-                decided = linear.always or linear.never or abs(linear.out) in self.fixed
-                self.add(name, linear)
-                if decided or abs(linear.out) in self.fixed:
+                decided = linear.always or linear.never or self.values[abs(linear.out)] is not None
+                self.write(name, linear)
+                self.settle()
+                if decided or self.values[abs(linear.out)] is not None:
                     return
                 rest = {v: w for v, w in linear.terms.items() if v != heavy}
                 weight = linear.terms[heavy]
@@ -419,8 +520,9 @@ class Twin:
                 elif (first.terms, first.bound) == (negated.terms, negated.bound):
                     self.same(first.out, second.out, -1)
                 elif all(linear.always or linear.never for linear in (first, second)):
-                    self.add(one, first)
-                    self.add(other, second)
+                    self.write(one, first)
+                    self.write(other, second)
+                    self.settle()
                 else:
                     raise RefusedError("the sums differ")
             case "n":
@@ -429,7 +531,7 @@ class Twin:
                 raise RefusedError(f"step {letter!r}")
 
     def every_way(self, limit: Linear) -> None:
-        holds = limit.out == 0 or self.fixed.get(abs(limit.out)) == (limit.out > 0)
+        holds = self.values[abs(limit.out)] is (limit.out >= 0)
         if limit.always or limit.never or not holds:
             raise RefusedError("a constraint that need not hold")
         variables = sorted(limit.terms)
@@ -443,21 +545,19 @@ class Twin:
         # Where plain evaluation finds the conflict, propagation does.
         for part in np.array_split(patterns, 1 + len(patterns) // 4096):
             for bits in part[~self.evaluation_conflicts(outs, part)]:
-                values = dict(self.fixed)
-                clash = False
-                for out, bit in zip(outs, bits, strict=True):
-                    value = bool(bit) == (out >= 0)
-                    clash = clash or values.setdefault(abs(out), value) != value
-                if not clash and self.propagate(values):
+                kept = len(self.trail)
+                given = zip(outs, bits.tolist(), strict=True)
+                if all(self.assign(abs(out), bit == (out >= 0)) for out, bit in given) and self.propagate():
                     raise RefusedError("a way to meet the constraint that is not refuted")
+                self.undo(kept)
         self.refuted = True
 
     def evaluation_conflicts(self, outs: Sequence[int], patterns: Any) -> Any:
         """bool[patterns]: a clause or a constraint is violated when the constraints are evaluated once, in order."""
         # 1 true, -1 false, 0 open.
         values = np.zeros((len(patterns), self.variables + 1), np.int8)
-        for variable, value in self.fixed.items():
-            values[:, variable] = 1 if value else -1
+        for variable in (0, *self.trail):
+            values[:, variable] = 1 if self.values[variable] else -1
         conflict = np.zeros(len(patterns), bool)
         for out, bits in zip(outs, patterns.T, strict=True):
             given = np.where(bits == (out >= 0), 1, -1).astype(np.int8)
@@ -484,7 +584,8 @@ class Twin:
     def same(self, first: int, second: int, sign: int) -> None:
         if 0 in (first, second):
             other = first or second
-            self.unit(sign * other if other else 0, other == 0 and sign < 0)
+            self.refuted = self.refuted or not self.assign(abs(other), (other >= 0) == (sign > 0))
+            self.settle()
         else:
             self.merge(first, sign * second)
 
