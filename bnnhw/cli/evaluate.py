@@ -31,6 +31,14 @@ from bnnhw.verify.campaign import SPLIT_AFTER
 
 AllOrCount = Annotated[int | None, typer.Option("--count", min=1, help="How many test images; by default all.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of projected gradient descent.")]
+SkipProven = Annotated[
+    bool,
+    typer.Option(
+        "--skip-proven",
+        help="Attack no image that is proven robust. The accuracies stay the same, but the attack is no test of the "
+        "proofs then.",
+    ),
+]
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
@@ -55,6 +63,7 @@ def evaluate(
     first: First = 0,
     count: AllOrCount = None,
     steps: Steps = 100,
+    skip_proven: SkipProven = False,
     checkpoint: Checkpoint = None,
     seed: Seed = None,
     time_limit: Seconds = 120.0,
@@ -77,6 +86,7 @@ def evaluate(
         count,
         steps,
         seed or 0,
+        skip_proven,
         checkpoint,
         Limits(time_limit, conflicts),
         workers,

@@ -32,7 +32,14 @@ Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None] | None
 """Makes, from a title and a number of images, what is told of each image that is done."""
 
 AttackOn = Callable[
-    [npt.NDArray[np.uint8], npt.NDArray[np.int64], int, Callable[[int], None] | None], npt.NDArray[np.bool_]
+    [
+        npt.NDArray[np.uint8],
+        npt.NDArray[np.int64],
+        int,
+        Callable[[int], None] | None,
+        npt.NDArray[np.bool_] | None,
+    ],
+    npt.NDArray[np.bool_],
 ]
 
 
@@ -127,9 +134,10 @@ class Plan:
     """What to evaluate and what it may cost.
 
     eps: decimal or fraction strings of the pixel range. first, count: which test images; all from the first by default.
-    steps, seed: of the attack. checkpoint: a finished training of this model, whose network's gradients the attack then
-    follows. results: the folder of verdicts and attacks, which is resumed; its ``results.jsonl`` is `bnnhw verify`'s.
-    workers: processes of the verifier and threads of the attack.
+    steps, seed: of the attack. skip_proven: attack no image that is proven robust, for it withstands every attack; the
+    attack then says nothing about the proofs. checkpoint: a finished training of this model, whose network's gradients
+    the attack then follows. results: the folder of verdicts and attacks, which is resumed; its ``results.jsonl`` is
+    `bnnhw verify`'s. workers: processes of the verifier and threads of the attack.
     """
 
     eps: Sequence[str]
@@ -138,6 +146,7 @@ class Plan:
     count: int | None = None
     steps: int = 100
     seed: int = 0
+    skip_proven: bool = False
     checkpoint: Path | None = None
     limits: Limits = field(default_factory=Limits)
     workers: int | None = None
@@ -167,10 +176,11 @@ def evaluate_model(model: IntegerModel, dataset: Dataset, plan: Plan, watch: Wat
         attack, training = _attack(model, dataset, plan)
     for eps in dict.fromkeys(plan.eps):
         radius = pixel_radius(eps, model.quantizer)
-        with watch(f"PGD-{plan.steps}, eps {eps}", len(labels)) as tell:
-            survives = attack(images, labels, radius, tell)
         with watch(f"verify, eps {eps}", len(labels)) as tell:
             records = _verify(model, images, labels, radius, plan, tell)
+        proven = np.array([record.status == "robust" for record in records])
+        with watch(f"PGD-{plan.steps}, eps {eps}", len(labels)) as tell:
+            survives = attack(images, labels, radius, tell, right & ~proven if plan.skip_proven else None)
         check_order(right, survives, records)
         rows.append(_row(eps, radius, survives, records))
     return Evaluation(
@@ -181,12 +191,17 @@ def evaluate_model(model: IntegerModel, dataset: Dataset, plan: Plan, watch: Wat
         images=len(labels),
         natural=int(right.sum()),
         kernel_mismatches=mismatches,
-        attack={"steps": plan.steps, "gradients": _gradients(plan), "seed": plan.seed} if rows else None,
+        attack=_described(plan) if rows else None,
         training=training,
         time_limit=plan.limits.seconds,
         layers=summarize(model),
         rows=tuple(rows),
     )
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    said = {"steps": plan.steps, "gradients": _gradients(plan), "seed": plan.seed}
+    return said | ({"skips": "images proven robust"} if plan.skip_proven else {})
 
 
 def _gradients(plan: Plan) -> str:
@@ -219,10 +234,14 @@ def _attack(model: IntegerModel, dataset: Dataset, plan: Plan) -> tuple[AttackOn
         training = {"recipe": asdict(trained.recipe), **kept}
 
     def run(
-        images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], radius: int, tell: Callable[[int], None] | None
+        images: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int64],
+        radius: int,
+        tell: Callable[[int], None] | None,
+        only: npt.NDArray[np.bool_] | None,
     ) -> npt.NDArray[np.bool_]:
         asked, path = Attack(plan.steps, _gradients(plan), plan.seed), plan.results / "attacks.jsonl"
-        return survivors(network, model, images, labels, radius, asked, path, plan.first, tell)
+        return survivors(network, model, images, labels, radius, asked, path, plan.first, tell, only)
 
     return run, training
 

@@ -22,6 +22,7 @@ from bnnhw.model import IntegerModel, digest, reference
 from bnnhw.model.file import write_atomically
 from bnnhw.nn import Network
 from bnnhw.train import pgd
+from bnnhw.train.adversary import random_start
 from bnnhw.verify import UnsoundnessError
 
 BATCH = 250
@@ -46,11 +47,13 @@ def survivors(
     results: Path,
     first: int = 0,
     progress: Callable[[int], None] | None = None,
+    only: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]:
     """bool[N]: the integer model is right about the image, and about what the attack makes of it.
 
     images: uint8[N, C, H, W], the data set's from number ``first`` on. network: in eval mode. radius: in pixel units.
     results: the JSONL file of finished batches, appended to and resumed. progress gets the images that are done.
+    only: bool[N], the images to attack, from the same start as if all were; the others count as they are.
     """
     compiled = compile_model(model)
     kept = np.zeros(len(labels), bool)
@@ -67,12 +70,19 @@ def survivors(
             "gradients": attack.gradients,
             "seed": attack.seed,
         }
+        chosen = np.arange(len(truth)) if only is None else np.flatnonzero(only[start : start + BATCH])
+        if only is not None:
+            asked["attacked"] = chosen.tolist()
         name = json.dumps(asked, sort_keys=True)
         if name not in known:
             generator = torch.Generator().manual_seed(attack.seed * 1_000_003 + first + start)
             entered = torch.from_numpy(pixels.astype(np.float32))
-            found = pgd(network, entered, torch.from_numpy(truth.copy()), radius, attack.steps, generator)
-            changed = found.floor().numpy().astype(pixels.dtype)
+            begun = random_start(network, entered, radius, generator)
+            changed = pixels.copy()
+            if len(chosen):
+                entered, begun, wanted = entered[chosen], begun[chosen], torch.from_numpy(truth[chosen])
+                found = pgd(network, entered, wanted, radius, attack.steps, start=begun)
+                changed[chosen] = found.floor().numpy().astype(pixels.dtype)
             broken = np.flatnonzero((compiled.predict(pixels) != truth) | (compiled.predict(changed) != truth))
             _replay(model, pixels, changed, truth, broken, radius)
             known[name] = broken.tolist()

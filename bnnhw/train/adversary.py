@@ -48,6 +48,14 @@ def attack_loss(logits: Tensor, labels: Tensor, kind: str = "xent") -> Tensor:
     return -(own - others + CW_SLACK).clamp(min=0)
 
 
+def random_start(network: Network, pixels: Tensor, radius: int, generator: torch.Generator | None) -> Tensor:
+    """float32[N, C, H, W]: of each image's ball a random image, real-valued. Drawn on the CPU, so that every device
+    starts from the same images."""
+    low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
+    high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
+    return torch.lerp(low, high, torch.rand(pixels.shape, generator=generator).to(pixels.device))
+
+
 def pgd(
     network: Network,
     pixels: Tensor,
@@ -71,8 +79,7 @@ def pgd(
     low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
     high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
     if start is None:
-        # Drawn on the CPU, so that every device starts from the same images.
-        start = torch.lerp(low, high, torch.rand(pixels.shape, generator=generator).to(pixels.device))
+        start = random_start(network, pixels, radius, generator)
         compared = steps > 1
     else:
         compared = True

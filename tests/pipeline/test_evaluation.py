@@ -64,6 +64,22 @@ def test_the_attack_finds_what_there_is_to_find(tmp_path: Path) -> None:
     assert missed < 0.1 * broken
 
 
+def test_images_proven_robust_need_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = tiny(1)
+    plan = Plan(["1/6"], tmp_path / "all", steps=5, workers=1)
+    attacked: list[int] = []
+    pgd = replayed_attack.pgd
+    monkeypatch.setattr(replayed_attack, "pgd", lambda *a, **k: attacked.append(len(a[1])) or pgd(*a, **k))
+    whole = evaluate_model(model, data, plan)
+    fewer = evaluate_model(model, data, replace(plan, results=tmp_path / "fewer", skip_proven=True))
+    (row,), (other,) = whole.rows, fewer.rows
+    assert (row.pgd, row.verified) == (other.pgd, other.verified)
+    assert attacked == [whole.images, whole.natural - row.verified]
+    assert 0 < attacked[1] < attacked[0]
+    assert whole.attack is not None
+    assert fewer.attack == {**whole.attack, "skips": "images proven robust"}
+
+
 def test_a_second_run_attacks_and_solves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, data = tiny(1)
     plan = Plan(["2/6"], tmp_path, steps=5, workers=1)
