@@ -3,8 +3,8 @@
 Forward, sums are whole numbers in float32, as always: bfloat16 would hold them up to 256 only. Backward, the factors
 are weights in {-1, 0, +1} and activations, which bfloat16 holds exactly, and gradients, which are estimates anyway and
 lose 16 bits here. Activations are stored in half the bytes meanwhile. Faster where the processor multiplies bfloat16
-(AVX512-BF16, AMX, tensor cores). Mixed precision for other networks, which rounds activations too: Micikevicius et al.,
-ICLR 2018.
+(AVX512-BF16, AMX, tensor cores); where ``fast`` says no, much slower. Mixed precision for other networks, which
+rounds activations too: Micikevicius et al., ICLR 2018.
 """
 
 from __future__ import annotations
@@ -71,3 +71,9 @@ def product(activations: Tensor, weights: Tensor) -> Tensor:
     """``F.linear``: float32[N, in] and [out, in] to float32[N, out]."""
     sums: Tensor = _product(activations, weights)
     return sums
+
+
+def fast(device: torch.device) -> bool:
+    """Whether torch's library has bfloat16 products for the device; without, a processor takes much longer than for
+    float32."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

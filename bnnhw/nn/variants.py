@@ -9,6 +9,7 @@ from __future__ import annotations
 from bnnhw.nn.binarize import Binarize, Rectify
 from bnnhw.nn.network import HiddenLayer, Network
 from bnnhw.nn.norm import NoNorm
+from bnnhw.nn.products import fast
 from bnnhw.nn.weights import BinaryWeight, RealWeight, TernaryWeight
 
 
@@ -50,8 +51,9 @@ def set_gradient(network: Network, scale: float, hard: bool = False) -> None:
 
 
 def set_speed(network: Network, fused: bool, mixed: bool) -> None:
-    """fused: compile the steps between sums (``bnnhw.nn.fused``). mixed: multiply gradients in bfloat16."""
+    """fused: compile the steps between sums (``bnnhw.nn.fused``). mixed: multiply gradients in bfloat16 where it
+    is fast."""
     for layer in network.layers:
-        layer.weighted.mixed = mixed
+        layer.weighted.mixed = mixed and fast(layer.weighted.weights.latent.device)
         if isinstance(layer, HiddenLayer):
             layer.fused = fused

@@ -218,8 +218,8 @@ class Recipe(Section):
     last_norm: whether the output layer has a batch norm.
     threads: torch's threads while training; sums round differently with another number of them, so it is part of what
     decides the result, and one thread loses least on a busy machine. compile: the steps between sums
-    (``bnnhw.nn.fused``), which rounds real sums in another order. mixed: multiply gradients in bfloat16
-    (``bnnhw.nn.products``). The tables are the methods.
+    (``bnnhw.nn.fused``), which rounds real sums in another order. mixed: multiply gradients in bfloat16 where the
+    device has fast products of it (``bnnhw.nn.products``), and in float32 elsewhere. The tables are the methods.
     """
 
     arch: str = "conv-small"

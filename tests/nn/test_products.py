@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnnhw.nn import build
+from bnnhw.nn import build, variants
 from bnnhw.nn.products import convolution, product
 from bnnhw.nn.variants import set_speed
 
@@ -61,11 +61,13 @@ def test_only_what_needs_a_gradient_gets_one() -> None:
     assert torch.equal(dense.grad, torch.full((9, 7), 2.0))
 
 
-def test_a_mixed_network_computes_the_same_logits() -> None:
+@pytest.mark.parametrize("has_products", [False, True])
+def test_a_mixed_network_computes_the_same_logits(monkeypatch: pytest.MonkeyPatch, has_products: bool) -> None:
+    monkeypatch.setattr(variants, "fast", lambda device: has_products)
     torch.manual_seed(0)
     network = build("conv-small", (1, 8, 8), (0, 16), 10, quantizer=(4, 8, 12))
     pixels = torch.randint(0, 17, (16, 1, 8, 8)).float()
     before = network(pixels)
     set_speed(network, fused=False, mixed=True)
-    assert all(layer.weighted.mixed for layer in network.layers)
+    assert {layer.weighted.mixed for layer in network.layers} == {has_products}
     assert torch.equal(network(pixels), before)
