@@ -1,7 +1,8 @@
 """The checker of certificates once more, in plain Python: slow, and written from docs/certificates.md alone.
 
 A certificate that both accept rests on neither's mistakes; and where a corrupted one is accepted, this says whether it
-is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. As a program it checks files, and ends with 1 if one is refused:
+is a proof all the same. Models come from their own reader and mean what `bnnhw.model.layers` says. As a program it
+checks files, and ends with 1 if one is refused:
 
     python tests/certificate_twin.py CERTIFICATE... [--model MODEL.bnn] [--formula FORMULA.knf]
 """
@@ -267,9 +268,9 @@ def _add_goal(formula: Formula, models: Any, outputs: Any, condition: Mapping[st
 
 
 class Twin:
-    """A proof's state: the clauses, the constraints as they read now, which literals are one, and every variable's value.
+    """A proof's state: the clauses, the constraints as they read now, which literals are one, and all values.
 
-    Between steps, what has a value is fixed. A constraint keeps the least and the most that its sum can still come to.
+    Between steps, what has a value is fixed. A constraint keeps the least and the most that its sum can come to.
     """
 
     def __init__(self, formula: Formula) -> None:

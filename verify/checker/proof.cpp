@@ -12,6 +12,7 @@
 #include <numeric>
 #include <string>
 
+#include "evaluation.hpp"
 #include "formula.hpp"
 #include "ways.hpp"
 
@@ -86,9 +87,10 @@ class Checker {
     std::uint32_t clause;
     Literal blocker;
   };
-  // Of a variable in a constraint: its weight, negative where the literal is; 0 where it is the output.
+  // Of a variable in a constraint: the half that loses the weight when the variable becomes true; the other does when it
+  // becomes false. Weight 0: the half whose premise then is true.
   struct Use {
-    std::uint32_t constraint;
+    std::uint32_t half;
     std::int32_t weight;
   };
   struct Variable {
@@ -98,8 +100,8 @@ class Checker {
   };
   // Half 2k of constraint k: out -> sum >= bound. Half 2k + 1: not out -> sum of the negated literals > total - bound.
   struct Half {
-    std::int64_t slack = 0;
-    std::int64_t heaviest = 0;
+    std::int32_t slack = 0;
+    std::int32_t heaviest = 0;
     Literal premise = 0;
   };
 
@@ -119,15 +121,10 @@ class Checker {
       const Literal literal = trail_.back();
       value_[literal] = value_[literal ^ 1u] = 0;
       if (trail_.size() > linear_head_) continue;
-      for (const Use& use : variables_[literal / 2].uses) halves_[lighter(use, literal)].slack += std::abs(use.weight);
+      for (const Use& use : variables_[literal / 2].uses) halves_[use.half ^ (literal & 1u)].slack += use.weight;
     }
     clause_head_ = std::min(clause_head_, size);
     linear_head_ = std::min(linear_head_, size);
-  }
-  // The half that loses the use's weight, or whose premise becomes true, when the literal does.
-  std::uint32_t lighter(const Use& use, Literal literal) const {
-    if (use.weight == 0) return 2 * use.constraint + (constraints_[use.constraint].out != literal ? 1 : 0);
-    return 2 * use.constraint + ((use.weight > 0) == (literal % 2 == 0) ? 1 : 0);
   }
 
   // --- propagation; false at a conflict
@@ -173,9 +170,9 @@ class Checker {
   bool visit_constraints(Literal literal) {
     touched_.clear();
     for (const Use& use : variables_[literal / 2].uses) {
-      const std::uint32_t index = lighter(use, literal);
+      const std::uint32_t index = use.half ^ (literal & 1u);
       Half& half = halves_[index];
-      half.slack -= std::abs(use.weight);
+      half.slack -= use.weight;
       if (half.slack < half.heaviest && (half.slack < 0 || value_[half.premise] > 0)) touched_.push_back(index);
     }
     // Only now: at a conflict every slack has to have lost the literal's weight, as backtracking gives it back.
@@ -282,17 +279,18 @@ class Checker {
     const std::int64_t total = before.total();
     require(total < std::numeric_limits<std::int32_t>::max(), "the weights of a constraint are too large");
     for (const Term& term : before.terms) {
-      const auto weight = static_cast<std::int32_t>(term.weight);
-      variables_[term.literal / 2].uses.push_back({before.name, term.literal % 2 == 0 ? weight : -weight});
+      const std::uint32_t lighter = 2 * before.name + 1 - (term.literal & 1u);
+      variables_[term.literal / 2].uses.push_back({lighter, static_cast<std::int32_t>(term.weight)});
     }
-    variables_[before.out / 2].uses.push_back({before.name, 0});
-    halves_[2 * before.name] = {total - before.bound, before.terms[0].weight, before.out};
-    halves_[2 * before.name + 1] = {before.bound - 1, before.terms[0].weight, before.out ^ 1u};
+    variables_[before.out / 2].uses.push_back({2 * before.name + (before.out & 1u), 0});
+    const auto heaviest = static_cast<std::int32_t>(before.terms[0].weight);
+    halves_[2 * before.name] = {static_cast<std::int32_t>(total - before.bound), heaviest, before.out};
+    halves_[2 * before.name + 1] = {static_cast<std::int32_t>(before.bound - 1), heaviest, before.out ^ 1u};
     if (!act(2 * before.name) || !act(2 * before.name + 1)) refuted_ = true;
   }
   void forget(std::uint32_t constraint, std::uint32_t variable) {
     std::vector<Use>& uses = variables_[variable].uses;
-    const auto is = [constraint](const Use& use) { return use.constraint == constraint; };
+    const auto is = [constraint](const Use& use) { return use.half / 2 == constraint; };
     uses.erase(std::remove_if(uses.begin(), uses.end(), is), uses.end());
   }
   // The constraint holds. Each way to meet it gives the sums over its variables their bits; if none of these patterns can
@@ -313,7 +311,11 @@ class Checker {
     for (const std::vector<Literal>& clause : clauses_) {
       if (clause.size() == 2) pairs.emplace_back(clause[0], clause[1]);
     }
-    const std::vector<Pattern> patterns = patterns_of_ways(limit, sums, pairs);
+    std::vector<Literal> outputs;
+    for (const Linear& sum : sums) outputs.push_back(sum.out);
+    // Most meet a conflict by plain evaluation, which takes many at a time; then propagation meets one as well.
+    const std::vector<Pattern> patterns = without_conflict(patterns_of_ways(limit, sums, pairs), variables_.size(), outputs,
+                                                           trail_, constraints_, clauses_);
     refute(sums, patterns.data(), patterns.data() + patterns.size(), 0);
     refuted_ = true;
   }

@@ -1,7 +1,7 @@
 #include "ways.hpp"
 
 #include <algorithm>
-#include <set>
+#include <limits>
 #include <unordered_map>
 
 namespace bnnhw::checker {
@@ -15,10 +15,11 @@ constexpr std::uint64_t most_ways = 1 << 29;
 #endif
 constexpr std::int64_t most_falsified = 32;
 constexpr std::size_t recent_patterns = 1 << 14;
+constexpr std::size_t most_repeated = 1 << 16;
 
 struct Change {
   std::int64_t cost;
-  std::vector<std::int64_t> effect{};  // on each sum
+  std::vector<std::int32_t> effect{};  // on each sum
   // The clauses that have its variable, and whether it makes the literal there true.
   std::vector<std::pair<std::size_t, bool>> clauses{};
 };
@@ -31,16 +32,18 @@ class Ways {
     std::unordered_map<Literal, std::size_t> number;
     for (const Term& term : limit.terms) {
       number[term.literal] = changes_.size();
-      changes_.push_back({term.weight, std::vector<std::int64_t>(sums.size())});
+      changes_.push_back({term.weight, std::vector<std::int32_t>(sums.size())});
       least_ = std::min(least_, term.weight);
     }
     for (std::size_t i = 0; i < sums.size(); ++i) {
-      margins_[i] = -sums[i].bound;
+      require(sums[i].total() <= std::numeric_limits<std::int32_t>::max(), "the weights of a constraint are too large");
+      margins_[i] = -static_cast<std::int32_t>(sums[i].bound);
       for (const Term& term : sums[i].terms) {
+        const auto weight = static_cast<std::int32_t>(term.weight);
         const auto same = number.find(term.literal);
-        if (same != number.end()) margins_[i] += term.weight;
+        if (same != number.end()) margins_[i] += weight;
         const std::size_t change = same != number.end() ? same->second : number.at(term.literal ^ 1u);
-        changes_[change].effect[i] = same != number.end() ? -term.weight : term.weight;
+        changes_[change].effect[i] = same != number.end() ? -weight : weight;
       }
     }
     for (const auto& [a, b] : clauses) {
@@ -55,9 +58,10 @@ class Ways {
     }
     look();
     visit(0, limit.total() - limit.bound);
+    sort();
   }
 
-  std::set<Pattern> found{};
+  std::vector<Pattern> found{};
 
  private:
   // All ways with one change more, from this one on, and what they lead to.
@@ -72,9 +76,9 @@ class Ways {
       take(i, -1);
     }
   }
-  void take(std::size_t i, std::int64_t sign) {
+  void take(std::size_t i, std::int32_t sign) {
     const Change& change = changes_[i];
-    for (std::size_t k = 0; k < margins_.size(); ++k) margins_[k] += sign * change.effect[k];
+    for (std::size_t k = 0; k < margins_.size(); ++k) margins_[k] += sign > 0 ? change.effect[k] : -change.effect[k];
     for (const auto& [clause, becomes_true] : change.clauses) {
       violated_ -= true_[clause] == 0 ? 1 : 0;
       true_[clause] += becomes_true == (sign > 0) ? 1 : -1;
@@ -91,15 +95,24 @@ class Ways {
     std::pair<bool, Pattern>& recent = recent_[mixed >> 50];
     if (recent == std::pair(true, pattern)) return;
     recent = {true, pattern};
-    found.insert(pattern);
+    found.push_back(pattern);
+    if (found.size() < 2 * distinct_) return;
+    sort();
+    distinct_ = std::max(found.size(), most_repeated);
   }
 
-  std::vector<Change> changes_;
-  std::vector<std::int64_t> margins_;
+  void sort() {
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+  }
+
+  std::vector<Change> changes_{};
+  std::vector<std::int32_t> margins_;
   std::vector<int> true_;  // of each clause's literals
   std::vector<std::pair<bool, Pattern>> recent_;
   std::int64_t least_ = std::int64_t{1} << 62, violated_ = 0;
   std::uint64_t ways_ = 0;
+  std::size_t distinct_ = most_repeated;
   std::int64_t depth_ = 0;
 };
 
@@ -107,8 +120,7 @@ class Ways {
 
 std::vector<Pattern> patterns_of_ways(const Linear& limit, const std::vector<Linear>& sums,
                                       const std::vector<std::pair<Literal, Literal>>& clauses) {
-  const Ways ways(limit, sums, clauses);
-  return {ways.found.begin(), ways.found.end()};
+  return Ways(limit, sums, clauses).found;
 }
 
 }  // namespace bnnhw::checker

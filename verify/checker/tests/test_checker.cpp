@@ -9,6 +9,7 @@
 
 #include "check.hpp"
 #include "elaboration.hpp"
+#include "evaluation.hpp"
 #include "formula.hpp"
 #include "formula_reader.hpp"
 #include "network.hpp"
@@ -173,6 +174,65 @@ void damaged_model_files_are_read_within_bounds() {
   CHECK(refused > 10000);
 }
 
+// Lane by lane, what a loop over one pattern finds: constraints in order, where all their variables have values.
+void evaluation_leaves_the_patterns_without_a_conflict() {
+  using namespace bnnhw::checker;
+  constexpr std::size_t bits = 8, variables = 24;
+  Random random(4);
+  std::size_t left = 0;
+  for (std::size_t round = 0; round < 400; ++round) {
+    const auto literal = [&random](std::size_t end) { return static_cast<Literal>(2 + below(random, 2 * end - 2)); };
+    std::vector<Literal> outputs, fixed{0, static_cast<Literal>(2 * bits + 2 + below(random, 2))};
+    for (std::size_t i = 1; i <= bits; ++i) outputs.push_back(static_cast<Literal>(2 * i + below(random, 2)));
+    std::vector<Linear> constraints;
+    for (std::size_t v = bits + 2; v < variables; ++v) {
+      Linear linear{static_cast<std::uint32_t>(v), static_cast<Literal>(2 * v + below(random, 2))};
+      if (below(random, 8) == 0) linear.out = literal(v);
+      if (below(random, 8) == 0) constraints.push_back(linear);  // decided: it has no terms
+      const std::size_t last = below(random, 8) == 0 ? variables : v;
+      for (std::size_t i = 1; i < last; ++i) {
+        if (below(random, 2) == 0) linear.add(static_cast<Literal>(2 * i), static_cast<std::int64_t>(below(random, 9)) - 4);
+      }
+      linear.bound = 1 + static_cast<std::int64_t>(below(random, 1 + static_cast<std::size_t>(linear.total())));
+      if (below(random, 8) == 0) linear.terms.push_back({literal(v), std::int64_t{1} << 20});
+      constraints.push_back(linear);
+    }
+    std::vector<std::vector<Literal>> clauses{{}, {literal(variables), literal(variables), literal(variables)}};
+    std::vector<Pattern> patterns, expected;
+    for (std::uint64_t i = 0; i < (1u << bits) - below(random, 70); ++i) patterns.push_back({i << (64 - bits), 0});
+    for (const Pattern& pattern : patterns) {
+      std::vector<int> value(2 * variables);  // 1 true, -1 false, 0 unknown
+      bool conflict = false;
+      const auto give = [&](Literal one, bool truth) {
+        conflict = conflict || value[one] == (truth ? -1 : 1);
+        if (value[one] == 0) value[one] = truth ? 1 : -1;
+        value[one ^ 1u] = -value[one];
+      };
+      for (const Literal one : fixed) give(one, true);
+      for (std::size_t i = 0; i < bits; ++i) give(outputs[i], bit_of(pattern, i));
+      for (const Linear& linear : constraints) {
+        std::int64_t sum = 0;
+        bool known = !linear.terms.empty() && linear.total() < 1 << 15;
+        for (const Term& term : linear.terms) {
+          known = known && value[term.literal] != 0;
+          sum += value[term.literal] > 0 ? term.weight : 0;
+        }
+        if (known) give(linear.out, sum >= linear.bound);
+      }
+      for (const std::vector<Literal>& clause : clauses) {
+        bool violated = !clause.empty();
+        for (const Literal one : clause) violated = violated && value[one] < 0;
+        conflict = conflict || violated;
+      }
+      if (!conflict) expected.push_back(pattern);
+    }
+    CHECK(without_conflict(patterns, variables, outputs, fixed, constraints, clauses) == expected);
+    left += expected.size() != patterns.size() ? expected.size() : 0;
+  }
+  std::printf("evaluation left %zu patterns\n", left);
+  CHECK(left > 10000);
+}
+
 #endif
 
 }  // namespace
@@ -183,6 +243,7 @@ int main() {
 #else
   proofs_are_accepted_and_damage_never_refutes_a_formula_with_a_model();
   damaged_model_files_are_read_within_bounds();
+  evaluation_leaves_the_patterns_without_a_conflict();
 #endif
   return 0;
 }
