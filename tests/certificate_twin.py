@@ -280,6 +280,7 @@ class Twin:
         self.seen = 0
         self.clauses: list[list[int] | None] = []
         self.watches: dict[int, list[int]] = defaultdict(list)
+        self.stated = formula.constraints
         self.constraints: dict[int, Linear] = {}
         rows = 1 + max(formula.constraints, default=0)
         # A sum above ``least_quiet`` or below ``most_quiet`` may fix something.
@@ -527,13 +528,16 @@ class Twin:
                 else:
                     raise RefusedError("the sums differ")
             case "n":
-                self.every_way(self.named(data)[1])
+                name = data.number()
+                if name not in self.stated:
+                    raise RefusedError("there is no such constraint")
+                self.every_way(self.normal(self.stated[name]))
             case letter:
                 raise RefusedError(f"step {letter!r}")
 
     def every_way(self, limit: Linear) -> None:
         holds = self.values[abs(limit.out)] is (limit.out >= 0)
-        if limit.always or limit.never or not holds:
+        if limit.never or not limit.terms or not holds:
             raise RefusedError("a constraint that need not hold")
         variables = sorted(limit.terms)
         sums = [

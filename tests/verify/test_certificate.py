@@ -86,6 +86,20 @@ def test_a_constraint_that_propagation_has_decided_may_be_named_again():
     assert named_again > 0
 
 
+def test_a_budget_that_pays_for_every_change_is_enumerated_all_the_same():
+    """Both checkers have decided such a budget before the first step: the enumeration is over it as it was stated."""
+    paid = 0
+    for table, question, _ in random_questions(np.random.default_rng(727), 4):
+        verdict, proof = prove(table.networks, question, ENUMERATION)
+        if proof.endswith(b"n\0q"):
+            models, stated = [network.model for network in table.networks], certificate.stated(question)
+            assert verdict.status == "robust"
+            assert refused(readers(table.networks), stated, proof) is None
+            twin.check_robust(models, stated, proof)
+            paid += twin.formula_of(models, stated, {}).constraints[0].always
+    assert paid > 0
+
+
 def test_a_constraint_whose_output_is_among_its_inputs_leaves_no_lemma_with_a_variable_twice():
     refuted = 0
     for seed in range(300):

@@ -38,6 +38,7 @@ class Checker {
     halves_.resize(2 * std::size_t{names});
     // After the clauses, so that what units fix never enters a constraint.
     for (const Linear& linear : formula.constraints) write(normal(linear));
+    stated_ = std::move(formula.constraints);
     if (!propagate()) refuted_ = true;
   }
 
@@ -73,7 +74,11 @@ class Checker {
         write(second);
       }
     } else if (letter == 'n') {
-      every_way(normal(named(proof)));
+      const std::uint64_t name = proof.number(std::numeric_limits<std::uint32_t>::max());
+      const auto is = [name](const Linear& linear) { return linear.name == name; };
+      const auto limit = std::find_if(stated_.begin(), stated_.end(), is);
+      require(limit != stated_.end(), "a constraint that there is not");
+      every_way(normal(*limit));
     } else {
       require(letter != '\0', "the proof breaks off before the contradiction");
       require(letter != 'q', "the proof ends without a contradiction");
@@ -293,10 +298,10 @@ class Checker {
     const auto is = [constraint](const Use& use) { return use.half / 2 == constraint; };
     uses.erase(std::remove_if(uses.begin(), uses.end(), is), uses.end());
   }
-  // The constraint holds. Each way to meet it gives the sums over its variables their bits; if none of these patterns can
-  // be, there is no solution.
+  // The constraint holds, as it was stated: one that leaves every choice may have been decided meanwhile. Each way to meet
+  // it gives the sums over its variables their bits; if none of these patterns can be, there is no solution.
   void every_way(const Linear& limit) {
-    require(!limit.constant() && value_[limit.out] > 0, "a constraint that need not hold");
+    require(value_[limit.out] > 0 && limit.total() >= limit.bound, "a constraint that need not hold");
     std::vector<bool> among(variables_.size());
     for (const Term& term : limit.terms) among[term.literal / 2] = true;
     std::vector<Linear> sums;
@@ -357,7 +362,7 @@ class Checker {
   std::vector<std::vector<Literal>> clauses_;
   std::vector<std::size_t> lemmas_;
   // By name; without terms where there is none.
-  std::vector<Linear> constraints_;
+  std::vector<Linear> stated_{}, constraints_;  // as the formula has them, and as they read now
   std::vector<Half> halves_;
   std::vector<std::uint32_t> touched_, summed_;
 };
