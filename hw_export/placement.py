@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bnnhw.hw_export.emit import HardwareError
+from bnnhw.hw_export.first_use import compiled
 
 DEVICES = {
     "ecp5": ("LFE5U-85F, speed grade 6", ["--85k", "--package", "CABGA756", "--speed", "6", "--out-of-context"]),
@@ -61,6 +62,7 @@ def place(where: Path, family: str, cycles: int, seed: int = 1) -> Placement:
     device, options = DEVICES.get(family, ("", []))
     arguments = ["--json", "mapped.json", "--report", "report.json", "--seed", str(seed), "--freq", str(ASKED_MHZ)]
     command = [*nextpnr(family), *options, *arguments, "--timing-allow-fail", "-q"]
+    compiled((*nextpnr(family), "--version"))
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HardwareError(f"nextpnr did not place the hardware on {device}:\n{(done.stdout + done.stderr)[-2000:]}")

@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 
 from bnnhw.hw_export.depth import longest_path
 from bnnhw.hw_export.emit import HardwareError, verify_manifest
+from bnnhw.hw_export.first_use import compiled
 from bnnhw.hw_export.placement import Placement, nextpnr, place
 
 FAMILIES = {
@@ -78,6 +79,7 @@ def yosys() -> list[str]:
 def run_yosys(script: str, where: Path) -> None:
     """Run a Yosys script in ``where``; HardwareError with Yosys' own words where it fails."""
     (where / "script.ys").write_text(script)
+    compiled((*yosys(), "-V"))
     done = subprocess.run([*yosys(), "-q", "script.ys"], cwd=where, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HardwareError(f"Yosys refused the hardware:\n{(done.stdout + done.stderr)[-3000:]}")
