@@ -7,7 +7,7 @@ that starts meanwhile maps half a file, or one that is cut short under it, and d
 from __future__ import annotations
 
 import fcntl
-import getpass
+import os
 import subprocess
 import tempfile
 from functools import cache
@@ -15,8 +15,9 @@ from pathlib import Path
 
 
 @cache
-def compiled(command: tuple[str, ...]) -> None:
-    """Run ``command``, a tool that tells its version, while no other process does; once in this process."""
-    with (Path(tempfile.gettempdir()) / f"bnnhw-first-use-{getpass.getuser()}").open("w") as lock:
+def compiled(*command: str) -> list[str]:
+    """The command of such a tool, after it has told its version while no other process of the user's did."""
+    with (Path(tempfile.gettempdir()) / f"bnnhw-first-use-{os.getuid()}").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(command, capture_output=True, check=False)
+        subprocess.run([*command, "--version"], capture_output=True, check=False)
+    return list(command)

@@ -48,7 +48,7 @@ def nextpnr(family: str) -> list[str]:
     package = f"yowasp_nextpnr_{family}"
     if find_spec(package) is not None:
         call = f"import sys, {package}; sys.exit({package}.run_nextpnr_{family}(sys.argv[1:]))"
-        return [sys.executable, "-c", call]
+        return compiled(sys.executable, "-c", call)
     if (found := shutil.which(f"nextpnr-{family}")) is not None:
         return [found]
     raise HardwareError("nextpnr is missing: install it with `pip install 'bnnhw[place]'`")
@@ -62,7 +62,6 @@ def place(where: Path, family: str, cycles: int, seed: int = 1) -> Placement:
     device, options = DEVICES.get(family, ("", []))
     arguments = ["--json", "mapped.json", "--report", "report.json", "--seed", str(seed), "--freq", str(ASKED_MHZ)]
     command = [*nextpnr(family), *options, *arguments, "--timing-allow-fail", "-q"]
-    compiled((*nextpnr(family), "--version"))
     done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HardwareError(f"nextpnr did not place the hardware on {device}:\n{(done.stdout + done.stderr)[-2000:]}")

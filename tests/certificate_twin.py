@@ -400,6 +400,7 @@ class Twin:
 
     def write(self, name: int, linear: Linear) -> None:
         """In place of what the constraint of that name said."""
+        self.pending.discard(name)
         if name in self.constraints:
             before = self.constraints[name]
             for variable in before.terms:

@@ -76,4 +76,7 @@ def product(activations: Tensor, weights: Tensor) -> Tensor:
 def fast(device: torch.device) -> bool:
     """Whether torch's library has bfloat16 products for the device; without, a processor takes much longer than for
     float32."""
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if device.type != "cpu":
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())

@@ -48,11 +48,15 @@ def attack_loss(logits: Tensor, labels: Tensor, kind: str = "xent") -> Tensor:
     return -(own - others + CW_SLACK).clamp(min=0)
 
 
+def _ball(network: Network, pixels: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
+    return low, (pixels + radius).clamp_(max=network.quantizer.pixel_max)
+
+
 def random_start(network: Network, pixels: Tensor, radius: int, generator: torch.Generator | None) -> Tensor:
     """float32[N, C, H, W]: of each image's ball a random image, real-valued. Drawn on the CPU, so that every device
     starts from the same images."""
-    low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
-    high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
+    low, high = _ball(network, pixels, radius)
     return torch.lerp(low, high, torch.rand(pixels.shape, generator=generator).to(pixels.device))
 
 
@@ -76,8 +80,7 @@ def pgd(
     """
     if radius <= 0 or steps <= 0:
         return pixels
-    low = (pixels - radius).clamp_(min=network.quantizer.pixel_min)
-    high = (pixels + radius).clamp_(max=network.quantizer.pixel_max)
+    low, high = _ball(network, pixels, radius)
     if start is None:
         start = random_start(network, pixels, radius, generator)
         compared = steps > 1

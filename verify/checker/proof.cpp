@@ -361,8 +361,9 @@ class Checker {
   std::size_t clause_head_ = 0, linear_head_ = 0;
   std::vector<std::vector<Literal>> clauses_;
   std::vector<std::size_t> lemmas_;
-  // By name; without terms where there is none.
-  std::vector<Linear> stated_{}, constraints_;  // as the formula has them, and as they read now
+  std::vector<Linear> stated_{};  // in the formula's order
+  // As they read now, by name; without terms where there is none.
+  std::vector<Linear> constraints_;
   std::vector<Half> halves_;
   std::vector<std::uint32_t> touched_, summed_;
 };
