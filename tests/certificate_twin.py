@@ -541,11 +541,12 @@ class Twin:
         if limit.never or not limit.terms or not holds:
             raise RefusedError("a constraint that need not hold")
         variables = sorted(limit.terms)
-        sums = [
+        inside = [
             linear
-            for linear in map(self.normal, self.constraints.values())
-            if not linear.always and not linear.never and set(linear.terms) <= set(variables)
+            for linear in self.constraints.values()
+            if all(abs(self.find(one)) in limit.terms for one in linear.terms if self.values[one] is None)
         ]
+        sums = [linear for linear in map(self.normal, inside) if not linear.always and not linear.never]
         patterns = _patterns(limit, variables, sums, [one for one in self.clauses if one is not None and len(one) == 2])
         outs = [linear.out for linear in sums]
         # Where plain evaluation finds the conflict, propagation does.

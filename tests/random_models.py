@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
 from bnnhw.model.layers import Hidden, Shape, output_shape
+from bnnhw.model.reference import predict
 
 
 def random_model(
@@ -31,8 +32,10 @@ def random_model(
             pool = MaxPool((2, 2), _pair(rng, 1, 2), rng.random(current[0]) < 0.3)
             layers.append(pool)
         elif current[1] > 1 and current[2] > 1 and choice < 0.75:
-            out, kernel = int(rng.integers(1, 4)), _pair(rng, 1, min(3, current[1], current[2]))
-            padding = (int(rng.integers(0, kernel[0])), int(rng.integers(0, kernel[1])))
+            # A kernel may be larger than its image, if padding makes room for it.
+            out, kernel = int(rng.integers(1, 4)), _pair(rng, 1, 3)
+            least = [max(0, (side - room + 1) // 2) for side, room in zip(kernel, current[1:], strict=True)]
+            padding = (int(rng.integers(least[0], kernel[0])), int(rng.integers(least[1], kernel[1])))
             weights = _weights(rng, (out, current[0], *kernel))
             stride = _pair(rng, 1, 2)
             blank = Conv(weights, np.zeros(out, np.int32), np.zeros(out, bool), stride, padding)
@@ -49,6 +52,14 @@ def random_model(
     weights = _weights(rng, (classes, int(np.prod(current))))
     shift = int(rng.integers(0, 3))
     return IntegerModel(quantizer, tuple(layers), Output(weights, rng.integers(-4, 5, classes), shift))
+
+
+def random_classifier(rng: np.random.Generator, images: np.ndarray, hidden: int, levels: int) -> IntegerModel:
+    """A random model that does not give all of these images, of pixels 0..4, one class, as nine in ten tiny ones do."""
+    while True:
+        model = random_model(rng, images.shape[1:], levels, hidden, pixel_range=(0, 4))
+        if len(np.unique(predict(model, images))) > 1:
+            return model
 
 
 def _pair(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:

@@ -61,7 +61,7 @@ def test_the_attack_finds_what_there_is_to_find(tmp_path: Path) -> None:
         broken += found.natural - found.rows[0].verified
         missed += found.rows[0].pgd - found.rows[0].verified
     assert broken > 100
-    assert missed < 0.1 * broken
+    assert missed < 0.15 * broken
 
 
 def test_images_proven_robust_need_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from brute_force import box_members, inside, violated
-from random_models import random_model, random_pixels
+from random_models import random_classifier, random_pixels
 
 from bnnhw.model import Dense, IntegerModel, Output, Quantizer, save
 from bnnhw.model.reference import predict, trace
@@ -91,8 +91,8 @@ def test_assumptions_cut_the_question_into_two_that_cover_it():
     rng = np.random.default_rng(9)
     seen = set()
     for _ in range(60):
-        model = random_model(rng, (1, 3, 3), levels=2, hidden=3, pixel_range=(0, 4))
-        image = random_pixels(rng, model, 1)[0]
+        images = rng.integers(0, 5, (40, 1, 3, 3))
+        model, image = random_classifier(rng, images, 3, 2), images[0]
         question = linf_ball(image, 2, model.quantizer) & Keeps(int(predict(model, image[None])[0]))
         query = ask([build(model)], question)
         if query.bound():

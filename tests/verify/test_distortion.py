@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from random_models import random_model, random_pixels
+from random_models import random_classifier, random_model, random_pixels
 
 from bnnhw.model import Dense, IntegerModel, Output, Quantizer
 from bnnhw.model.reference import predict
@@ -17,8 +17,12 @@ def test_equals_brute_force(distance, most_subsets):
     rng = np.random.default_rng(len(distance))
     every = np.array(list(product(range(5), repeat=4))).reshape(-1, 1, 2, 2)
     outcomes = set()
-    for _ in range(60):
-        model = random_model(rng, (1, 2, 2), levels=int(rng.integers(1, 4)), hidden=2, pixel_range=(0, 4))
+    for i in range(30):
+        levels = int(rng.integers(1, 4))
+        if i % 5 == 0:
+            model = random_model(rng, (1, 2, 2), levels, hidden=2, pixel_range=(0, 4))
+        else:
+            model = random_classifier(rng, every, 2, levels)
         image = random_pixels(rng, model, 1)[0]
         weight = rng.integers(0, 3, (1, 2, 2)) if distance != "linf" and rng.random() < 0.3 else None
         label = int(predict(model, image[None])[0])
