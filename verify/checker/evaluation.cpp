@@ -15,6 +15,11 @@ using Clause = std::vector<Literal>;
 
 std::int16_t mask(bool value) { return static_cast<std::int16_t>(value ? -1 : 0); }
 
+// Not inlined, or GCC exchanges the loops over terms and lanes, and no vector instructions are left.
+[[gnu::noinline]] void add_where(const Lanes& truth, std::int16_t weight, Lanes& total) {
+  for (std::size_t i = 0; i < lanes; ++i) total[i] = static_cast<std::int16_t>(total[i] + (truth[i] & weight));
+}
+
 // out <-> sum of weight * [variable] >= bound, over variables that differ from pattern to pattern.
 struct Sum {
   Literal out;
@@ -63,10 +68,7 @@ class Evaluation {
   void evaluate() {
     for (const Sum& sum : sums_) {
       Lanes total{};
-      for (const auto& [variable, weight] : sum.terms) {
-        const Lanes& own = values_[variable];
-        for (std::size_t i = 0; i < lanes; ++i) total[i] += own[i] & weight;
-      }
+      for (const auto& [variable, weight] : sum.terms) add_where(values_[variable], weight, total);
       for (std::int16_t& one : total) one = mask(one >= sum.bound);
       give(sum.out, total);
     }

@@ -17,6 +17,7 @@ struct Term {
   Literal literal;
   std::int64_t weight;
 
+  Term(Literal of, std::int64_t times) : literal(of), weight(times) {}
   bool operator==(const Term& other) const { return literal == other.literal && weight == other.weight; }
 };
 
@@ -29,9 +30,10 @@ struct Linear {
 
   // Adds weight * [literal] to the sum, any sign.
   void add(Literal literal, std::int64_t weight) {
-    if (weight > 0) terms.push_back({literal, weight});
-    if (weight < 0) terms.push_back({literal ^ 1u, -weight});
-    if (weight < 0) bound -= weight;
+    if (weight == 0) return;
+    const bool negative = weight < 0;
+    terms.emplace_back(literal ^ Literal{negative}, negative ? -weight : weight);
+    bound -= negative ? weight : 0;
   }
   std::int64_t total() const {
     std::int64_t sum = 0;

@@ -75,7 +75,7 @@ void read_tensors(Tensors& tensors, const std::string& name, bool hidden, Layer&
   for (std::int64_t i = 0; i < count; ++i) {
     const auto at = static_cast<std::size_t>(i);
     const bool negative = sign[at] != negated[static_cast<std::size_t>(i / each)];
-    if (mask[at]) layer.add_tap(i % each / (layer.kernel[0] * layer.kernel[1]), i, negative ? -1 : 1);
+    if (mask[at]) layer.add_tap(i % each / (layer.kernel[0] * layer.kernel[1]), i, negative);
     if ((i + 1) % each == 0) layer.begin.push_back(layer.taps.size());
   }
   if (!hidden) return;
@@ -125,7 +125,7 @@ void read_layer(Text& text, Tensors& tensors, const std::string& name, Layer& la
     for (const bool all : tensors.bits(name + ".conjunctive", layer.channels)) {
       const std::int64_t taps = layer.kernel[0] * layer.kernel[1], channel = static_cast<std::int64_t>(layer.thresholds.size());
       layer.thresholds.push_back(all ? taps : 1);
-      for (std::int64_t i = 0; i < taps; ++i) layer.add_tap(channel, i, 1);
+      for (std::int64_t i = 0; i < taps; ++i) layer.add_tap(channel, i, false);
       layer.begin.push_back(layer.taps.size());
     }
     require(!network.hidden.empty(), "model: pooling comes first");

@@ -259,12 +259,13 @@ class Checker {
     for (const std::uint32_t variable : summed_) {
       std::int64_t& coefficient = variables_[variable].coefficient;
       made.add(2 * variable, coefficient);
-      divisor = std::gcd(divisor, coefficient);
+      if (divisor != 1) divisor = std::gcd(divisor, coefficient);
       coefficient = 0;
     }
-    if (made.bound <= 0 || divisor == 0) divisor = 1;
-    for (Term& term : made.terms) term.weight /= divisor;
-    made.bound = (made.bound + divisor - 1) / divisor;
+    if (made.bound > 0 && divisor > 1) {
+      for (Term& term : made.terms) term.weight /= divisor;
+      made.bound = (made.bound + divisor - 1) / divisor;
+    }
     const auto before = [](const Term& a, const Term& b) {
       return a.weight != b.weight ? a.weight > b.weight : a.literal / 2 < b.literal / 2;
     };
@@ -304,13 +305,16 @@ class Checker {
     require(value_[limit.out] > 0 && limit.total() >= limit.bound, "a constraint that need not hold");
     std::vector<bool> among(variables_.size());
     for (const Term& term : limit.terms) among[term.literal / 2] = true;
+    const auto outside = [this, &among](const Term& term) {
+      const Literal literal = find(term.literal);
+      return value_[literal] == 0 && !among[literal / 2];
+    };
     std::vector<Linear> sums;
     for (const Linear& stored : constraints_) {
       if (stored.terms.empty() || stored.name == limit.name) continue;
+      if (std::any_of(stored.terms.begin(), stored.terms.end(), outside)) continue;
       Linear linear = normal(stored);
-      const auto inside = [&among](const Term& term) { return among[term.literal / 2]; };
-      const bool whole = std::all_of(linear.terms.begin(), linear.terms.end(), inside);
-      if (whole && !linear.constant()) sums.push_back(std::move(linear));
+      if (!linear.constant()) sums.push_back(std::move(linear));
     }
     std::vector<std::pair<Literal, Literal>> pairs;
     for (const std::vector<Literal>& clause : clauses_) {
