@@ -30,6 +30,7 @@ from bnnhw.verify.properties import Agree, Avoids, Budget, Condition, Keeps, Not
 
 FIRST_LINE = b"bnnhw-certificate 1\n"
 _CHUNK = 1 << 20
+_SMALL = 1 << 14
 
 
 class CertificateError(ValueError):
@@ -61,21 +62,28 @@ class Certificate:
 
 
 class ProofLog:
-    """Takes a proof piece by piece and keeps it, compressed; one of more than a mebibyte in a temporary file."""
+    """Takes a proof piece by piece and keeps it, compressed; one of more than a mebibyte in a temporary file.
+
+    A small proof is kept as it is, in zlib's format: most take the solver less time than zlib.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(_CHUNK)  # noqa: SIM115 - closed on leaving
-        self._compressor = zlib.compressobj(1)
+        self._compressor: Any = None
+        self._held: list[bytes] = []
         self._state = hashlib.sha256()
         self._steps_bytes = 0
 
     def write(self, piece: bytes) -> None:
         """Take the next piece."""
         self._steps_bytes += len(piece)
-        self._keep(self._compressor.compress(piece))
+        self._held.append(piece)
+        if self._steps_bytes > _SMALL:
+            self._pass_on(1)
 
     def finish(self) -> dict[str, Any]:
         """No piece follows: what the manifest says of the proof."""
+        self._pass_on(0)
         self._keep(self._compressor.flush())
         return {"compression": "zlib", "bytes": self._steps_bytes, "sha256": self._state.hexdigest()}
 
@@ -84,6 +92,12 @@ class ProofLog:
         self._file.seek(0)
         while piece := self._file.read(_CHUNK):
             yield piece
+
+    def _pass_on(self, level: int) -> None:
+        """Compress what is held; the first time it is done decides the level."""
+        self._compressor = self._compressor or zlib.compressobj(level)
+        self._keep(self._compressor.compress(b"".join(self._held)))
+        self._held.clear()
 
     def _keep(self, compressed: bytes) -> None:
         self._state.update(compressed)
