@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+from hardware_models import QUICK
 from random_models import random_digits_model
 
 from bnnhw.cli import main
@@ -24,6 +25,13 @@ def succeed(*arguments):
             main()
     assert not end.value.code
     return out.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compile():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_designs_split_over_several_files_build(tmp_path, monkeypatch):
     """What Verilator does by itself to large designs."""
     monkeypatch.setattr("bnnhw.hw_export.sim.verilator.OPTIONS", ("-Wno-fatal", "--output-split", "1"))
     rng = np.random.default_rng(0)
-    model = conv_net(rng)
+    model = dense_net(rng)
     pixels = random_pixels(rng, model, 20)
     export(model, tmp_path / "hw")
     assert simulate(tmp_path / "hw", pixels).mismatches == 0

@@ -21,13 +21,13 @@ def test_every_part_is_synthesized(tmp_path):
 
 def test_unrolled_zeros_take_nothing(tmp_path):
     rng = np.random.default_rng(0)
-    dense = rng.choice([-1, 1], (16, 64))
+    dense = rng.choice([-1, 1], (8, 48))
     taken = []
     for kept in (1.0, 0.25):
         weights = dense * (rng.random(dense.shape) < kept)
-        layer = Dense(weights, np.full(16, 3), [False] * 16)
-        output = Output(np.ones((2, 16), int), [0, 0], 0)
-        model = IntegerModel(Quantizer((64, 1, 1), [128]), (layer,), output)
+        layer = Dense(weights, np.full(8, 3), [False] * 8)
+        output = Output(np.ones((2, 8), int), [0, 0], 0)
+        model = IntegerModel(Quantizer((48, 1, 1), [128]), (layer,), output)
         export(model, tmp_path / "hw", style="unrolled")
         taken.append(synthesize(tmp_path / "hw").lookup_tables)
     assert taken[1] < 0.5 * taken[0]
