@@ -18,8 +18,12 @@ def random_model(
     classes: int = 3,
     pixel_range: tuple[int, int] = (0, 12),
     per_position: bool = True,
+    overhang: bool = True,
 ) -> IntegerModel:
-    """A random model; convolutions while the image is larger than 1x1, a dense or pooling layer now and then."""
+    """A random model; convolutions while the image is larger than 1x1, a dense or pooling layer now and then.
+
+    overhang: whether a kernel may be larger than its image, where padding makes room for it.
+    """
     low, high = pixel_range
     sides = (levels, 1, 1, 1) if rng.random() < 0.7 else (levels, *shape)
     thresholds = np.sort(rng.integers(low, high + 2, sides), axis=0)
@@ -32,10 +36,8 @@ def random_model(
             pool = MaxPool((2, 2), _pair(rng, 1, 2), rng.random(current[0]) < 0.3)
             layers.append(pool)
         elif current[1] > 1 and current[2] > 1 and choice < 0.75:
-            # A kernel may be larger than its image, if padding makes room for it.
-            out, kernel = int(rng.integers(1, 4)), _pair(rng, 1, 3)
-            least = [max(0, (side - room + 1) // 2) for side, room in zip(kernel, current[1:], strict=True)]
-            padding = (int(rng.integers(least[0], kernel[0])), int(rng.integers(least[1], kernel[1])))
+            out, kernel = int(rng.integers(1, 4)), _pair(rng, 1, 3 if overhang else min(3, current[1], current[2]))
+            padding = random_padding(rng, kernel, current)
             weights = _weights(rng, (out, current[0], *kernel))
             stride = _pair(rng, 1, 2)
             blank = Conv(weights, np.zeros(out, np.int32), np.zeros(out, bool), stride, padding)
@@ -60,6 +62,12 @@ def random_classifier(rng: np.random.Generator, images: np.ndarray, hidden: int,
         model = random_model(rng, images.shape[1:], levels, hidden, pixel_range=(0, 4))
         if len(np.unique(predict(model, images))) > 1:
             return model
+
+
+def random_padding(rng: np.random.Generator, kernel: tuple[int, int], shape: Shape) -> tuple[int, int]:
+    """Less than the kernel, and enough that it fits an image of this shape."""
+    least = [max(0, (side - room + 1) // 2) for side, room in zip(kernel, shape[1:], strict=True)]
+    return (int(rng.integers(least[0], kernel[0])), int(rng.integers(least[1], kernel[1])))
 
 
 def _pair(rng: np.random.Generator, low: int, high: int) -> tuple[int, int]:

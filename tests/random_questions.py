@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from brute_force import Images, Mask, Table, box_members, costs, tabulate, violated
+from random_models import random_padding
 
 from bnnhw.model import Conv, Dense, IntegerModel, MaxPool, Output, Quantizer
 from bnnhw.model.layers import Hidden, Shape, output_shape
@@ -48,15 +49,14 @@ def edgy_model(rng: np.random.Generator, shape: Shape, largest: int, classes: in
             pooling = MaxPool((2, 2), (1, 1), rng.random(current[0]) < 0.3)
             activations, layer = pool(pooling, activations.astype(bool)), pooling
         elif min(current[1:]) > 1 and choice < 0.6:
-            # A kernel may be larger than its image, if padding makes room for it.
+            # It may be larger than its image.
             out, kernel = int(rng.integers(2, 6)), (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
-            least = [max(0, (side - room + 1) // 2) for side, room in zip(kernel, current[1:], strict=True)]
             blank = Conv(
                 _weights(rng, (out, current[0], *kernel)),
                 np.zeros(out, int),
                 rng.random(out) < 0.4,
                 (int(rng.integers(1, 3)), int(rng.integers(1, 3))),
-                (int(rng.integers(least[0], kernel[0])), int(rng.integers(least[1], kernel[1]))),
+                random_padding(rng, kernel, current),
             )
             sums = accumulate(blank, activations)
             limits = _drawn(rng, sums) if rng.random() < 0.3 else _drawn(rng, sums)[:, 0, 0]

@@ -10,7 +10,6 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from hardware_models import QUICK
 from random_models import random_digits_model
 
 from bnnhw.cli import main
@@ -27,11 +26,7 @@ def succeed(*arguments):
     return out.getvalue()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compile():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
-        yield
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_memories_give_the_model_back(model, target):
                 assert entry >> counts.width == counts.inverted[out, place]
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(models())
 def test_plans_divide_their_layers_and_meet_what_can_be_met(model):
     for style in ("folded", "auto"):

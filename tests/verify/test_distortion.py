@@ -17,7 +17,7 @@ def test_equals_brute_force(distance, most_subsets):
     rng = np.random.default_rng(len(distance))
     every = np.array(list(product(range(5), repeat=4))).reshape(-1, 1, 2, 2)
     outcomes = set()
-    for i in range(30):
+    for i in range(60):
         levels = int(rng.integers(1, 4))
         if i % 5 == 0:
             model = random_model(rng, (1, 2, 2), levels, hidden=2, pixel_range=(0, 4))
